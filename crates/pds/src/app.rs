@@ -1,0 +1,152 @@
+//! The server's state, and how a host makes it.
+
+use crate::config::{Config, limits};
+use crate::error::{Error, Result, internal};
+use crate::http::auth::TokenCache;
+use crate::plc::Plc;
+use crate::ports::{Clock, Engine, Entropy, Mode, Net, Sql, TermsSource, Verify, run};
+use crate::seal::{Sealer, generate_key};
+use crate::store;
+use rookery_atproto::crypto::SecretKey;
+use rookery_atproto::syntax::TidClock;
+use rookery_auth::replay::ReplayGuard;
+use std::sync::{Arc, Mutex};
+
+/// The name under which the server's rotation key is kept.
+const ROTATION_KEY: &str = "plc-rotation-key";
+/// Proofs forgotten in one transaction at most, so that no writer waits for it.
+const FORGET_AT_ONCE: i64 = 5_000;
+
+/// What the host supplies.
+pub struct Ports {
+    /// The store.
+    pub engine: Arc<dyn Engine>,
+    /// The outside world.
+    pub net: Arc<dyn Net>,
+    /// Signatures of agents' keys.
+    pub verify: Arc<dyn Verify>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The terms agents sign.
+    pub terms: Arc<dyn TermsSource>,
+}
+
+/// One server.
+pub struct App {
+    /// What the operator decided.
+    pub config: Config,
+    /// What the host supplied.
+    pub ports: Ports,
+    /// Opens and seals private keys.
+    pub(crate) sealer: Sealer,
+    /// The server's own key in every DID it makes; may update them after the recovery key.
+    pub(crate) rotation_key: SecretKey,
+    /// The did:plc directory.
+    pub(crate) plc: Plc,
+    /// Makes record keys and revisions; shared, so that none repeats.
+    pub(crate) tids: TidClock,
+    /// Proofs seen. A mutex, held for one look-up and never across an await.
+    pub(crate) replay: Mutex<ReplayGuard>,
+    /// Access tokens whose signature was checked, and whose they are.
+    pub(crate) tokens: TokenCache,
+}
+
+impl App {
+    /// Brings the store to this version's schema and starts from what it holds. `master_key` opens the sealed keys.
+    pub async fn open(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {
+        let engine = ports.engine.as_ref();
+        let fresh = run(engine, Mode::Write, |sql| -> Result<bool> {
+            store::migrate(sql)?;
+            Ok(store::secret::get(sql, ROTATION_KEY)?.is_none())
+        })
+        .await?;
+        let sealer = Sealer::new(master_key);
+        let rotation_key = rotation_key(engine, &sealer, ports.entropy.as_ref()).await?;
+
+        let mut replay = ReplayGuard::new(limits::CLOCK_SKEW, limits::REPLAY_PROOFS);
+        if !fresh {
+            // What an earlier process saw is forgotten, but for the proofs that writes consumed: those are in the store.
+            replay.refuse_before(ports.clock.now_micros() / 1_000_000);
+        }
+        let mut clock_id = [0; 2];
+        ports.entropy.fill(&mut clock_id)?;
+        Ok(Arc::new(Self {
+            plc: Plc::new(&config.plc),
+            sealer,
+            rotation_key,
+            tids: TidClock::new(u16::from_le_bytes(clock_id) & 0x3ff),
+            replay: Mutex::new(replay),
+            tokens: TokenCache::new(limits::TOKEN_CACHE),
+            config,
+            ports,
+        }))
+    }
+
+    /// Housekeeping; the host calls it about twice a minute.
+    pub async fn maintain(&self) -> Result<()> {
+        let oldest = self.now_seconds() - limits::CLOCK_SKEW - 1;
+        loop {
+            let gone =
+                self.write(move |sql| Ok(store::proof::forget_before(sql, oldest, FORGET_AT_ONCE)?)).await?;
+            if gone < FORGET_AT_ONCE.unsigned_abs() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs a read in one snapshot.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&dyn Sql) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        run(self.ports.engine.as_ref(), Mode::Read, job).await
+    }
+
+    /// Runs a write in one transaction; durable when it returns.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&dyn Sql) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        run(self.ports.engine.as_ref(), Mode::Write, job).await
+    }
+
+    /// Microseconds since the epoch.
+    pub(crate) fn now_micros(&self) -> i64 {
+        self.ports.clock.now_micros()
+    }
+
+    /// Seconds since the epoch.
+    pub(crate) fn now_seconds(&self) -> i64 {
+        self.now_micros().div_euclid(1_000_000)
+    }
+
+    /// The current terms.
+    pub(crate) fn terms(&self) -> Result<Arc<crate::terms::Terms>> {
+        self.ports.terms.current().map_err(|problem| {
+            Error::new(
+                http::StatusCode::SERVICE_UNAVAILABLE,
+                "TermsUnavailable",
+                "The terms of service cannot be read at the moment. Try again later.",
+            )
+            .because(problem)
+        })
+    }
+}
+
+/// The rotation key, made at the first start.
+async fn rotation_key(engine: &dyn Engine, sealer: &Sealer, entropy: &dyn Entropy) -> Result<SecretKey> {
+    let kept =
+        run(engine, Mode::Read, |sql| -> Result<_> { Ok(store::secret::get(sql, ROTATION_KEY)?) }).await?;
+    if let Some(sealed) = kept {
+        return sealer.open_key(ROTATION_KEY, &sealed);
+    }
+    let key = generate_key(entropy)?;
+    let sealed = sealer.seal(entropy, ROTATION_KEY, key.to_bytes().as_slice())?;
+    run(engine, Mode::Write, move |sql| -> Result<()> {
+        store::secret::insert(sql, ROTATION_KEY, &sealed).map_err(internal)
+    })
+    .await?;
+    Ok(key)
+}

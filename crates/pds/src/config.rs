@@ -1,0 +1,60 @@
+//! What the operator decided, after the host has read flags, environment and file.
+
+use rookery_atproto::identity::handle_rules::HandleDomain;
+use rookery_atproto::syntax::Did;
+use rookery_auth::origin::Origins;
+
+/// Program version, as `_health` tells it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where did:plc operations go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlcChoice {
+    /// The validating development directory inside this server, at the root of its origin.
+    Embedded,
+    /// The directory at this URL, without a trailing slash.
+    Url(String),
+}
+
+/// Configuration of the core.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What `aud` and `htu` may name: the public origin; in local mode the three names of the loopback too.
+    pub origins: Origins,
+    /// The public origin, without a trailing slash. Service endpoint of every DID document.
+    pub public_url: String,
+    /// The server's own did:web.
+    pub service_did: Did,
+    /// Parent domain of the handles given here.
+    pub handle_domain: HandleDomain,
+    /// Where did:plc operations go.
+    pub plc: PlcChoice,
+    /// True on a loopback hostname without TLS.
+    pub local: bool,
+}
+
+/// Limits on what strangers send. Documented in welcome.md and in the operator's guide.
+pub mod limits {
+    /// Body of most JSON calls, in bytes.
+    pub const JSON_BODY: usize = 150_000;
+    /// Body of `createRecord` and `putRecord`: a record of 1,000,000 bytes of CBOR is up to a third longer in JSON.
+    pub const RECORD_BODY: usize = 2 * 1024 * 1024;
+    /// Body of `applyWrites`: a commit's 2,000,000 bytes of blocks, in JSON.
+    pub const BATCH_BODY: usize = 4 * 1024 * 1024;
+    /// Writes in one commit.
+    pub const WRITES: usize = 200;
+    /// Bytes of all new blocks of one commit (sync spec: `blocks` of `#commit`).
+    pub const COMMIT_BLOCKS: usize = 2_000_000;
+    /// How far a proof's or token's `iat` may be off, in seconds.
+    pub const CLOCK_SKEW: i64 = 300;
+    /// Proofs remembered against replay.
+    pub const REPLAY_PROOFS: usize = 1 << 21;
+    /// Verified access tokens kept.
+    pub const TOKEN_CACHE: usize = 10_000;
+    /// How long an abandoned enrollment holds its handle, in microseconds.
+    pub const RESERVATION: i64 = 120 * 1_000_000;
+    /// A handle's `/.well-known/atproto-did`, in bytes; a DID is at most 2048.
+    pub const HANDLE_DOCUMENT: usize = 4 * 1024;
+    /// Answer of another server that is read, in bytes.
+    pub const REMOTE_DOCUMENT: usize = 256 * 1024;
+}

@@ -1,0 +1,137 @@
+//! Making an account: reserve, register, finish.
+
+use super::{Enrolled, Enrollment};
+use crate::app::App;
+use crate::config::limits;
+use crate::error::{Error, Result, internal};
+use crate::seal::generate_key;
+use crate::store;
+use crate::store::account::NewAccount;
+use crate::store::signup::Pending;
+use http::StatusCode;
+use rookery_atproto::identity::plc::{Operation, UnsignedOperation};
+use rookery_atproto::repo;
+use rookery_atproto::syntax::{Did, Handle};
+use std::sync::Arc;
+
+/// What a reservation ended in.
+enum Reserved {
+    /// This one is now held by the key.
+    Held(Box<Pending>),
+    /// The key has an account already: an enrollment beside this one was faster.
+    Enrolled(Enrolled),
+}
+
+/// Makes the account, or leaves nothing behind.
+pub(super) async fn make(app: &Arc<App>, enrollment: Enrollment) -> Result<Enrolled> {
+    let fresh = pending(app, &enrollment)?;
+    let enrollment = Arc::new(enrollment);
+    let pending = match reserve(app, Arc::clone(&enrollment), fresh).await? {
+        Reserved::Held(pending) => pending,
+        Reserved::Enrolled(account) => return Ok(account),
+    };
+    let operation = Operation::from_json(pending.operation.as_bytes()).map_err(internal)?;
+    if let Err(error) = app.plc.submit(app, &pending.did, &operation).await {
+        release(app, pending.did.clone()).await;
+        return Err(error);
+    }
+    finish(app, enrollment, *pending).await
+}
+
+/// A signing key, and the genesis operation that names it.
+fn pending(app: &App, enrollment: &Enrollment) -> Result<Pending> {
+    let key = generate_key(app.ports.entropy.as_ref())?;
+    let rotation_keys =
+        enrollment.recovery.iter().cloned().chain([app.rotation_key.public().to_did_key()]).collect();
+    let genesis = UnsignedOperation::atproto_genesis(
+        &key.public(),
+        &enrollment.handle,
+        &app.config.public_url,
+        rotation_keys,
+    );
+    let operation = genesis.sign(&app.rotation_key);
+    let did = operation.did_of_genesis();
+    let signing_key = app.sealer.seal(app.ports.entropy.as_ref(), did.as_str(), key.to_bytes().as_slice())?;
+    Ok(Pending {
+        handle: enrollment.handle.clone(),
+        did,
+        signing_key,
+        recovery: enrollment.recovery.clone(),
+        operation: operation.to_json().to_string(),
+    })
+}
+
+/// Holds the handle for the key. An enrollment of the same key for the same handle that was cut short goes on with its DID.
+async fn reserve(app: &App, enrollment: Arc<Enrollment>, fresh: Pending) -> Result<Reserved> {
+    let now = app.now_micros();
+    app.write(move |sql| {
+        enrollment.proof.consume(sql)?;
+        let thumbprint = &enrollment.thumbprint;
+        if let Some(account) = store::account::by_thumbprint(sql, thumbprint)? {
+            return Ok(Reserved::Enrolled(Enrolled { did: account.did, handle: account.handle }));
+        }
+        if let Some(kept) = store::signup::get(sql, thumbprint)?
+            && kept.handle == enrollment.handle
+            && kept.recovery == enrollment.recovery
+        {
+            return Ok(Reserved::Held(Box::new(kept)));
+        }
+        if store::signup::handle_taken(sql, &enrollment.handle, thumbprint, now - limits::RESERVATION)? {
+            return Err(handle_taken(&enrollment.handle));
+        }
+        store::signup::reserve(sql, thumbprint, &fresh, now)?;
+        Ok(Reserved::Held(Box::new(fresh)))
+    })
+    .await
+}
+
+/// The account, its repo with the first commit, and the end of the reservation, in one transaction.
+async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -> Result<Enrolled> {
+    let now = app.now_micros();
+    let key = app.sealer.open_key(pending.did.as_str(), &pending.signing_key)?;
+    let rev = app.tids.next(now.unsigned_abs());
+    let genesis = repo::create(&pending.did, rev, &key).map_err(internal)?;
+    let (head, commit_block, change) = (genesis.head, genesis.commit_block, genesis.change);
+    app.write(move |sql| {
+        if !store::signup::release(sql, &pending.did)? {
+            // Another request of this key finished it, or it expired and the handle went to someone else.
+            return match store::account::by_thumbprint(sql, &enrollment.thumbprint)? {
+                Some(account) => Ok(Enrolled { did: account.did, handle: account.handle }),
+                None => Err(handle_taken(&pending.handle)),
+            };
+        }
+        let account = NewAccount {
+            did: &pending.did,
+            handle: &pending.handle,
+            thumbprint: &enrollment.thumbprint,
+            signing_key: &pending.signing_key,
+            entry_ref: enrollment.entry_ref.as_deref(),
+            created_at: now,
+        };
+        let id = store::account::insert(sql, &account)?;
+        store::repo::insert_head(sql, id, &head, &commit_block)?;
+        store::repo::write_nodes(sql, id, head.rev, &change)?;
+        tracing::info!(account.did = %pending.did, account.handle = %pending.handle, "agent enrolled");
+        Ok(Enrolled { did: pending.did, handle: Some(pending.handle) })
+    })
+    .await
+}
+
+/// Gives the handle back after a failure. If that fails too, the reservation runs out by itself.
+async fn release(app: &App, did: Did) {
+    let released = app.write({
+        let did = did.clone();
+        move |sql| Ok(store::signup::release(sql, &did)?)
+    });
+    if let Err(error) = released.await {
+        tracing::warn!(account.did = %did, error = %error, "a failed enrollment keeps its handle until it expires");
+    }
+}
+
+fn handle_taken(handle: &Handle) -> Error {
+    Error::new(
+        StatusCode::CONFLICT,
+        "HandleTaken",
+        format!("The handle {handle} is taken. Choose another one."),
+    )
+}

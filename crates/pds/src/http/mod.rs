@@ -1,0 +1,10 @@
+//! HTTP around the endpoints: routes, parameters, bodies, authentication, CORS.
+
+pub(crate) mod auth;
+pub(crate) mod body;
+mod cors;
+pub(crate) mod params;
+pub(crate) mod reply;
+mod router;
+
+pub use router::router;

@@ -1,0 +1,28 @@
+//! The server without a host: every endpoint and every SQL statement.
+//!
+//! A host (native or Cloudflare) supplies the [`ports`], opens an [`App`](app::App) and serves
+//! [`http::router`]. Nothing here opens a file, a socket or a thread, or asks for the time.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`app`], [`config`], [`ports`] | the server's state, what the operator decided, what the host supplies |
+//! | [`store`] | every SQL statement and the schema |
+//! | `repo` | commit, read, export |
+//! | `enroll` | from a signed request to an account |
+//! | `plc` | the did:plc directory, embedded or elsewhere |
+//! | [`http`], `xrpc` | routes, authentication, and one file per endpoint |
+
+pub mod app;
+pub mod config;
+mod enroll;
+pub mod error;
+pub mod http;
+mod plc;
+pub mod ports;
+mod repo;
+mod resolve;
+mod seal;
+pub mod store;
+pub mod terms;
+mod well_known;
+mod xrpc;

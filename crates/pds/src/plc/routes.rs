@@ -1,0 +1,98 @@
+//! The HTTP face of the embedded directory, with the paths, answers and status codes of the real one.
+
+use super::{DirectoryError, embedded};
+use crate::app::App;
+use crate::http::reply::{Json, text};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use http_body_util::{BodyExt, Limited};
+use rookery_atproto::identity::plc::{Operation, PlcError, render_did_doc};
+use rookery_atproto::syntax::Did;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The largest body read, in bytes; the real directory's.
+const BODY: usize = 100 * 1024;
+
+/// Adds the directory at the root of the origin.
+pub(crate) fn add(router: Router<Arc<App>>) -> Router<Arc<App>> {
+    router
+        .route("/{did}", get(document).post(submit))
+        .route("/{did}/data", get(data))
+        .route("/{did}/log", get(log))
+        .route("/{did}/log/audit", get(audit))
+        .route("/{did}/log/last", get(last))
+}
+
+/// An error as the real directory answers it: `{"message"}`.
+struct Refused {
+    status: u16,
+    message: String,
+}
+
+impl<E: Into<DirectoryError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        match error.into() {
+            DirectoryError::Plc(error) => Self { status: error.http_status(), message: error.to_string() },
+            DirectoryError::Store(error) => {
+                tracing::error!(%error, "the embedded directory failed");
+                Self { status: 500, message: "Internal server error".to_owned() }
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(json!({ "message": self.message }))).into_response()
+    }
+}
+
+/// Anything that is no did:plc is not registered here.
+fn parse(did: &str) -> Result<Did, Refused> {
+    let parsed = Did::parse(did).ok().filter(|did| did.method() == "plc");
+    parsed.ok_or_else(|| Refused { status: 404, message: format!("DID not registered: {did}") })
+}
+
+async fn document(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Response, Refused> {
+    let did = parse(&did)?;
+    let data = embedded::data(&app, did.clone()).await?;
+    Ok(text("application/did+ld+json", render_did_doc(&did, &data).to_string()))
+}
+
+async fn data(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
+    let did = parse(&did)?;
+    Ok(Json(embedded::data(&app, did.clone()).await?.to_json(&did)))
+}
+
+async fn log(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
+    let entries = embedded::audit(&app, parse(&did)?).await?;
+    Ok(Json(entries.iter().filter(|entry| !entry.nullified).map(|entry| entry.operation.to_json()).collect()))
+}
+
+async fn audit(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
+    let entries = embedded::audit(&app, parse(&did)?).await?;
+    Ok(Json(entries.iter().map(|entry| entry.to_audit_json()).collect()))
+}
+
+async fn last(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
+    Ok(Json(embedded::last(&app, parse(&did)?).await?.to_json()))
+}
+
+async fn submit(
+    State(app): State<Arc<App>>,
+    Path(did): Path<String>,
+    request: Request<Body>,
+) -> Result<&'static str, Refused> {
+    let did = parse(&did)?;
+    let body =
+        Limited::new(request.into_body(), BODY).collect().await.map_err(|_| PlcError::BodyTooLarge(BODY))?;
+    let operation = Operation::from_json(&body.to_bytes())?;
+    embedded::admit_new(&app, did, operation).await?;
+    Ok("OK")
+}

@@ -1,0 +1,78 @@
+//! A repo as a CAR stream: one snapshot, read node by node, in bounded memory.
+
+use crate::app::App;
+use crate::error::Result;
+use crate::ports::{ByteStream, RepoId, Row, Sql, SqlError, StreamJob, Value};
+use crate::store;
+use crate::store::repo::Nodes;
+use bytes::Bytes;
+use rookery_atproto::car;
+use rookery_atproto::mst::{Step, walk};
+use rookery_atproto::syntax::Tid;
+
+/// Bytes gathered before a chunk goes out.
+const CHUNK: usize = 64 * 1024;
+
+/// Streams the repo: the commit, then the tree in order with each record after its entry. With `since`, only
+/// what was written after that revision; a subtree that was not rewritten is not visited.
+pub(crate) fn export(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream {
+    let job: StreamJob = Box::new(move |sql, send| {
+        let head = store::repo::head(sql, repo)?;
+        let mut out = Vec::with_capacity(CHUNK + 4096);
+        out.extend_from_slice(&car::header(&[head.commit]));
+        if since.is_some_and(|since| since >= head.rev) {
+            return send(Bytes::from(out));
+        }
+        car::section(&head.commit, &store::repo::commit_block(sql, repo)?, &mut out);
+        let mut failed = None;
+        let descend = |link: &rookery_atproto::mst::Link| match since {
+            None => true,
+            Some(since) => match store::repo::node_rev(sql, repo, link.place) {
+                Ok(rev) => rev > since,
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
+            },
+        };
+        for step in walk(Nodes { sql, repo }, head.root, descend) {
+            match step.map_err(|error| SqlError::Other(error.to_string()))? {
+                Step::Node { link, block } => car::section(&link.cid, &block, &mut out),
+                Step::Leaf { key, value } => record(sql, repo, &key, since, &mut |row| {
+                    car::section(&value, row.blob(1)?, &mut out);
+                    Ok(())
+                })?,
+            }
+            if out.len() >= CHUNK {
+                send(Bytes::from(std::mem::replace(&mut out, Vec::with_capacity(CHUNK + 4096))))?;
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => send(Bytes::from(out)),
+        }
+    });
+    app.ports.engine.stream(job)
+}
+
+/// Calls `each` with the record at a path, unless it is older than `since`.
+fn record(
+    sql: &dyn Sql,
+    repo: RepoId,
+    path: &str,
+    since: Option<Tid>,
+    each: &mut dyn FnMut(&dyn Row) -> Result<(), SqlError>,
+) -> Result<(), SqlError> {
+    let (collection, rkey) = path.split_once('/').ok_or_else(|| SqlError::Other(format!("path {path}")))?;
+    let since = since.map(|since| since.to_string());
+    sql.query(
+        "SELECT rev, body FROM record WHERE account = ?1 AND collection = ?2 AND rkey = ?3 AND rev > ?4",
+        &[
+            Value::Int(repo.0),
+            Value::Text(collection),
+            Value::Text(rkey),
+            Value::Text(since.as_deref().unwrap_or("")),
+        ],
+        each,
+    )
+}

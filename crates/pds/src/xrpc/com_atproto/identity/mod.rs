@@ -1,0 +1,3 @@
+//! `com.atproto.identity`.
+
+pub(crate) mod resolve_handle;

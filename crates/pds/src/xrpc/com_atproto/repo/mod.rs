@@ -1,0 +1,10 @@
+//! `com.atproto.repo`.
+
+pub(crate) mod apply_writes;
+pub(crate) mod create_record;
+pub(crate) mod delete_record;
+pub(crate) mod describe_repo;
+pub(crate) mod get_record;
+pub(crate) mod list_records;
+pub(crate) mod put_record;
+mod write_input;

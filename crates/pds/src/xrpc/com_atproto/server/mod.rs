@@ -1,0 +1,3 @@
+//! `com.atproto.server`.
+
+pub(crate) mod describe_server;

@@ -1,0 +1,24 @@
+//! `com.atproto.sync.getRepo`: a repo as a CAR, whole or what came after a revision.
+
+use crate::app::App;
+use crate::error::Result;
+use crate::http::params::Params;
+use crate::repo::{export, read};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderValue, header};
+use rookery_atproto::car;
+use rookery_atproto::syntax::{AtIdentifier, Did, Tid};
+use std::sync::Arc;
+
+pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Result<Response> {
+    let (parts, _) = request.into_parts();
+    let params = Params::of(&parts)?;
+    let did: Did = params.required("did")?;
+    let since: Option<Tid> = params.optional("since")?;
+    let account = app.read(move |sql| read::visible(sql, &AtIdentifier::Did(did))).await?;
+    let mut response = Response::new(Body::from_stream(export::export(&app, account.id, since)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(car::MEDIA_TYPE));
+    Ok(response)
+}

@@ -1,0 +1,59 @@
+//! `com.atproto.sync.listRepos`: every repo here, in the order in which they were made, inactive ones with their status.
+
+use crate::app::App;
+use crate::error::{Result, invalid_request};
+use crate::http::params::Params;
+use crate::http::reply::Json;
+use crate::store;
+use crate::store::repo::Listed;
+use axum::extract::{Request, State};
+use rookery_atproto::data::Cid;
+use rookery_atproto::syntax::{Did, Tid};
+use serde::Serialize;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    repos: Vec<Entry>,
+}
+
+/// `com.atproto.sync.listRepos#repo`.
+#[derive(Serialize)]
+struct Entry {
+    did: Did,
+    head: Cid,
+    rev: Tid,
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+impl From<Listed> for Entry {
+    fn from(repo: Listed) -> Self {
+        let status = repo.status.word();
+        Self { did: repo.did, head: repo.commit, rev: repo.rev, active: status.is_none(), status }
+    }
+}
+
+pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Result<Json<Answer>> {
+    let (parts, _) = request.into_parts();
+    let params = Params::of(&parts)?;
+    let limit = params.limit("limit", 1..=1000, 500)?;
+    let after = match params.text("cursor") {
+        None => 0,
+        Some(cursor) => {
+            cursor.parse().ok().filter(|after| (0..1 << 53).contains(after)).ok_or_else(|| {
+                invalid_request("The cursor is not one that this endpoint gave. Start without one.")
+            })?
+        }
+    };
+    app.read(move |sql| {
+        let mut repos = Vec::new();
+        let last = store::repo::list(sql, after, limit, &mut |repo| repos.push(Entry::from(repo)))?;
+        let full = i64::try_from(repos.len()).is_ok_and(|count| count == limit);
+        Ok(Json(Answer { cursor: last.filter(|_| full).map(|last| last.0.to_string()), repos }))
+    })
+    .await
+}
