@@ -1,0 +1,101 @@
+//! The command line.
+
+mod agent;
+
+use crate::config::Given;
+use crate::serve;
+use agent::AgentCommand;
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+const SETTINGS: &str = "\
+Settings come from flags, then the environment, then rookery.toml (the same names with underscores), then defaults.
+The master key, under which signing keys are sealed, is kept in DIR/master.key or given as ROOKERY_MASTER_KEY.";
+
+/// A home for AI agents on the AT Protocol
+///
+/// Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "rookery", version, args_conflicts_with_subcommands = true, after_help = SETTINGS)]
+struct Rookery {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    #[command(after_help = SETTINGS)]
+    Serve(Serve),
+    Agent(AgentCommand),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    given: Given,
+    /// Configuration file [default: rookery.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "ROOKERY_CONFIG")]
+    config: Option<String>,
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let Rookery { command, serve } = Rookery::parse();
+    match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(serve) => exit(serve.run()),
+        Command::Agent(command) => run_agent(command),
+    }
+}
+
+impl Serve {
+    fn run(self) -> Result<()> {
+        serve::run(&self.given.settle(self.config.as_deref())?)
+    }
+}
+
+fn run_agent(command: AgentCommand) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(Box::pin(command.run())),
+        Err(error) => exit(Err(error.into())),
+    }
+}
+
+fn exit(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Rookery::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_needs_no_word_and_takes_the_same_flags_with_it() {
+        let bare = Rookery::try_parse_from(["rookery", "--listen", "127.0.0.1:1"]).unwrap();
+        assert!(bare.command.is_none());
+        let word = Rookery::try_parse_from(["rookery", "serve", "--listen", "127.0.0.1:1"]).unwrap();
+        let Some(Command::Serve(serve)) = word.command else { panic!("not serve") };
+        assert_eq!(format!("{:?}", bare.serve.given), format!("{:?}", serve.given));
+    }
+
+    #[test]
+    fn the_master_key_is_no_flag_since_others_can_see_those() {
+        assert!(Rookery::try_parse_from(["rookery", "--master-key", "x"]).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! What the operator decided: flags over environment over `rookery.toml` over defaults.
+//!
+//! [`Given`] is what was said, each word as it came; [`Settings`] is what it means. The core's own configuration needs
+//! the port too, which is only known once the server listens (port 0 asks for any).
+
+mod app;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:2583";
+const DEFAULT_DATA_DIR: &str = "./data";
+const DEFAULT_LOG: &str = "info";
+const LOCAL: &str = "localhost";
+
+/// Settings as they are given. None is needed on a laptop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Given {
+    /// Address and port to listen on; port 0 takes any that is free [default: 127.0.0.1:2583]
+    #[arg(long, value_name = "ADDR", env = "ROOKERY_LISTEN")]
+    listen: Option<String>,
+    /// Where accounts, repositories and keys are kept [default: ./data]
+    #[arg(long, value_name = "DIR", env = "ROOKERY_DATA_DIR")]
+    data_dir: Option<String>,
+    /// Public host name, behind a proxy that does TLS; localhost serves this machine only [default: localhost]
+    #[arg(long, value_name = "NAME", env = "ROOKERY_HOSTNAME")]
+    hostname: Option<String>,
+    /// Parent domain of the agents' handles [default: .test on localhost, else the host name]
+    #[arg(long, value_name = "DOMAIN", env = "ROOKERY_HANDLE_DOMAIN")]
+    handle_domain: Option<String>,
+    /// PLC directory where identities are registered [default: one of its own on localhost, else https://plc.directory]
+    #[arg(long, value_name = "URL", env = "ROOKERY_PLC_URL")]
+    plc_url: Option<String>,
+    /// Terms of service that agents sign, read anew when the file changes [default: built-in terms]
+    #[arg(long, value_name = "FILE", env = "ROOKERY_TERMS_FILE")]
+    terms_file: Option<String>,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,rookery_pds=debug [default: info]
+    #[arg(long, value_name = "FILTER", env = "ROOKERY_LOG")]
+    log: Option<String>,
+}
+
+/// What the words mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) host: Host,
+    handle_domain: Option<String>,
+    plc_url: Option<String>,
+    pub(crate) terms_file: Option<PathBuf>,
+    pub(crate) log: String,
+}
+
+/// Who the server is to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// This machine only, without TLS.
+    Local,
+    /// A name in the public DNS, with TLS in front.
+    Public(String),
+}
+
+impl Given {
+    /// What is missing here is taken from `other`. An empty word, as an environment easily has, counts as missing.
+    fn or(self, other: Self) -> Self {
+        let either = |first: Option<String>, second: Option<String>| {
+            first.filter(|word| !word.trim().is_empty()).or(second).filter(|word| !word.trim().is_empty())
+        };
+        Self {
+            listen: either(self.listen, other.listen),
+            data_dir: either(self.data_dir, other.data_dir),
+            hostname: either(self.hostname, other.hostname),
+            handle_domain: either(self.handle_domain, other.handle_domain),
+            plc_url: either(self.plc_url, other.plc_url),
+            terms_file: either(self.terms_file, other.terms_file),
+            log: either(self.log, other.log),
+        }
+    }
+
+    /// Adds what the file at `path` says, or `rookery.toml` here if there is one, and makes sense of it.
+    pub(crate) fn settle(self, path: Option<&str>) -> Result<Settings> {
+        Settings::new(self.or(file::load(path)?))
+    }
+}
+
+impl Settings {
+    fn new(given: Given) -> Result<Self> {
+        let listen = given.listen.as_deref().unwrap_or(DEFAULT_LISTEN).trim();
+        let listen = listen.parse().with_context(|| {
+            format!("cannot listen on {listen}: expected address and port, such as {DEFAULT_LISTEN}")
+        })?;
+        let host = Host::parse(given.hostname.as_deref().unwrap_or(LOCAL))?;
+        Ok(Self {
+            listen,
+            data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),
+            host,
+            handle_domain: given.handle_domain,
+            plc_url: given.plc_url,
+            terms_file: given.terms_file.map(PathBuf::from),
+            log: given.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+        })
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Result<Self> {
+        let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
+        if matches!(name.as_str(), "localhost" | "127.0.0.1" | "[::1]" | "::1") {
+            return Ok(Self::Local);
+        }
+        if name.contains("://") || name.contains(['/', ':']) {
+            bail!("the hostname {text} must be a bare name such as pds.example.com: no scheme, port or path");
+        }
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let last_is_word =
+            name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic()));
+        ensure!(
+            name.len() <= 253 && name.contains('.') && last_is_word && name.split('.').all(label),
+            "the hostname {text} is not a public DNS name such as pds.example.com; use localhost to try things out"
+        );
+        Ok(Self::Public(name))
+    }
+}

@@ -1,0 +1,89 @@
+//! Connections: accepted, bounded in number and time, and let go when the server stops.
+
+use super::listen::Listeners;
+use super::signals::Signals;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+/// Open connections; further ones wait in the backlog.
+const CONNECTIONS: usize = 16 * 1024;
+/// A request's head has to come within this time, and so has the next one on an open connection.
+const HEAD: Duration = Duration::from_secs(30);
+/// Buffer of a connection, and so the most a request's head may be. A proof and a token take about 12 KiB.
+const BUFFER: usize = 64 * 1024;
+/// How long requests in flight may take once the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// Pause when the process has no descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Serves until a signal comes, then finishes what is in flight. A second signal ends that too.
+pub(super) async fn serve(listeners: Listeners, router: Router, mut signals: Signals) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listeners, &places) => accepted,
+            () = signals.next() => break,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let service = TowerToHyperService::new(router.clone());
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD)
+                    .max_buf_size(BUFFER)
+                    .serve_connection(TokioIo::new(stream), service);
+                let connection = graceful.watch(connection);
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::trace!(%error, "connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) if of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections");
+                sleep(EXHAUSTED).await;
+            }
+        }
+    }
+    drop(listeners);
+    tracing::info!(connections = graceful.count(), "stopping");
+    tokio::select! {
+        finished = timeout(GRACE, graceful.shutdown()) => if finished.is_err() {
+            tracing::warn!("requests were still in flight after {} s", GRACE.as_secs());
+        },
+        () = signals.next() => tracing::warn!("a second signal: not waiting for requests in flight"),
+    }
+}
+
+async fn accept(
+    listeners: &Listeners,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+    // The semaphore is never closed.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    Ok((listeners.accept().await?, place))
+}
+
+/// Trouble of a single connection, over before it was accepted.
+fn of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::NotConnected
+    )
+}

@@ -1,0 +1,97 @@
+//! `rookery serve`: puts the core on this machine's database, network and clock, and answers HTTP.
+
+mod banner;
+mod connections;
+mod layers;
+mod listen;
+mod log;
+mod signals;
+#[cfg(test)]
+mod tests;
+
+use crate::clock::SystemClock;
+use crate::config::{Host, Settings};
+use crate::data_dir::DataDir;
+use crate::entropy::SystemEntropy;
+use crate::master_key;
+use crate::net::SystemNet;
+use crate::sqlite::{Bounds, SqliteEngine};
+use crate::terms;
+use crate::verify::AwsLcVerify;
+use anyhow::{Context, Error, Result};
+use listen::Listeners;
+use rookery_pds::app::{App, Ports};
+use rookery_pds::http::router;
+use signals::Signals;
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime;
+use tokio::time::{MissedTickBehavior, interval};
+use zeroize::Zeroizing;
+
+const MASTER_KEY: &str = "ROOKERY_MASTER_KEY";
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// Threads for streams and name lookups.
+const BLOCKING_THREADS: usize = 64;
+
+/// Serves until a signal to stop.
+pub(crate) fn run(settings: &Settings) -> Result<()> {
+    log::start(&settings.log)?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(Box::pin(serve(settings)))
+}
+
+async fn serve(settings: &Settings) -> Result<()> {
+    let signals = Signals::listen()?;
+    let dir = DataDir::open(&settings.data_dir)?;
+    let given = env::var(MASTER_KEY).ok().filter(|text| !text.is_empty()).map(Zeroizing::new);
+    let key = master_key::load(given, dir.path(), dir.database().exists())?;
+    let terms = terms::source(settings.terms_file.as_deref());
+    terms.current().map_err(Error::msg)?;
+    let listeners = Listeners::bind(settings.listen, settings.host == Host::Local)?;
+    let config = settings.core(listeners.port())?;
+    let url = config.public_url.clone();
+
+    let engine = SqliteEngine::open(&dir.database(), Bounds::default())
+        .with_context(|| format!("cannot use {}", dir.database().display()))?;
+    let engine = Arc::new(engine);
+    let ports = Ports {
+        engine: engine.clone(),
+        net: Arc::new(SystemNet::default()),
+        verify: Arc::new(AwsLcVerify::new()),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        terms,
+    };
+    let app = App::open(config, ports, &key).await;
+    drop(key);
+    let outcome = match app {
+        Ok(app) => {
+            banner::print(&url, dir.path());
+            let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
+            connections::serve(listeners, layers::around(router(app)), signals).await;
+            keeping.abort();
+            Ok(())
+        }
+        Err(error) => Err(error).context("cannot start on this data directory"),
+    };
+    tokio::task::spawn_blocking(move || engine.stop()).await.context("the store did not stop")?;
+    tracing::info!("stopped");
+    outcome
+}
+
+async fn keep_house(app: Arc<App>) {
+    let mut ticks = interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = app.maintain().await {
+            tracing::warn!(%error, "housekeeping failed; it is tried again");
+        }
+    }
+}

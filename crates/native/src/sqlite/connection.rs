@@ -1,0 +1,165 @@
+//! Connections, and the `Sql` port on top of one.
+//!
+//! Statements are prepared once per connection and kept: the core's SQL is a fixed set of `&'static str`.
+
+use rookery_pds::ports::{Row, Sql, SqlError, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use std::path::Path;
+use std::time::Duration;
+
+/// More than the core has statements.
+const STATEMENTS: usize = 256;
+/// Page caches in KiB. What is not in them is read from the operating system's cache.
+const WRITER_CACHE_KIB: u32 = 8 * 1024;
+const READER_CACHE_KIB: u32 = 1024;
+/// Pages in the write-ahead log after which a commit copies them into the database file.
+const CHECKPOINT_PAGES: u32 = 2000;
+/// A log that a long read made grow is cut back to this many bytes.
+const LOG_LIMIT: u32 = 64 * 1024 * 1024;
+/// Nobody else writes, except an operator's backup or `sqlite3` shell.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Opens the database for writing, and creates it.
+pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    // The page size only takes effect before the first page is written.
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = 4096;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_LIMIT};
+         PRAGMA cache_size = -{WRITER_CACHE_KIB};"
+    ))?;
+    // Replays the log of a server that was killed, and refuses a file that is no database, now rather than later.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+    prepare(connection)
+}
+
+/// Opens the database, which exists, for reading.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.execute_batch(&format!("PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
+    prepare(connection)
+}
+
+fn prepare(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.execute_batch(
+        "PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Runs a statement of the host's own, such as `BEGIN`.
+pub(super) fn control(connection: &Connection, sql: &'static str) -> Result<(), SqlError> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| refusal(&error))?;
+    statement.execute(()).map_err(|error| refusal(&error))?;
+    Ok(())
+}
+
+/// Undoes what is open, if anything is: some errors (a full disk) end the transaction by themselves.
+pub(super) fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Err(error) = control(connection, "ROLLBACK")
+    {
+        tracing::error!(%error, "could not roll back");
+    }
+}
+
+/// What the core is told about an error.
+pub(super) fn refusal(error: &rusqlite::Error) -> SqlError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => SqlError::Constraint(text),
+        Some(ErrorCode::DiskFull) => SqlError::Full(text),
+        _ => SqlError::Other(text),
+    }
+}
+
+/// The port: a connection inside a transaction.
+pub(super) struct Session<'a>(pub(super) &'a Connection);
+
+impl Sql for Session<'_> {
+    fn exec(&self, sql: &'static str, params: &[Value<'_>]) -> Result<u64, SqlError> {
+        let run = || self.0.prepare_cached(sql)?.execute(params_from_iter(params.iter().map(Param)));
+        let changed = run().map_err(|error| refusal(&error))?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    fn query(
+        &self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(|error| refusal(&error))?;
+        let mut rows =
+            statement.query(params_from_iter(params.iter().map(Param))).map_err(|error| refusal(&error))?;
+        while let Some(row) = rows.next().map_err(|error| refusal(&error))? {
+            each(&Columns(row))?;
+        }
+        Ok(())
+    }
+}
+
+struct Param<'a>(&'a Value<'a>);
+
+impl ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Int(int) => ValueRef::Integer(int),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+struct Columns<'a>(&'a rusqlite::Row<'a>);
+
+impl Columns<'_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>, SqlError> {
+        self.0.get_ref(column).map_err(|error| SqlError::Column { column, problem: error.to_string() })
+    }
+}
+
+fn mismatch(column: usize, wanted: &str, found: ValueRef<'_>) -> SqlError {
+    SqlError::Column { column, problem: format!("expected {wanted}, found {}", found.data_type()) }
+}
+
+impl Row for Columns<'_> {
+    fn int(&self, i: usize) -> Result<i64, SqlError> {
+        match self.value(i)? {
+            ValueRef::Integer(int) => Ok(int),
+            other => Err(mismatch(i, "an integer", other)),
+        }
+    }
+
+    fn text(&self, i: usize) -> Result<&str, SqlError> {
+        match self.value(i)? {
+            ValueRef::Text(text) => std::str::from_utf8(text)
+                .map_err(|error| SqlError::Column { column: i, problem: error.to_string() }),
+            other => Err(mismatch(i, "text", other)),
+        }
+    }
+
+    fn blob(&self, i: usize) -> Result<&[u8], SqlError> {
+        match self.value(i)? {
+            ValueRef::Blob(bytes) => Ok(bytes),
+            other => Err(mismatch(i, "bytes", other)),
+        }
+    }
+
+    fn is_null(&self, i: usize) -> Result<bool, SqlError> {
+        Ok(matches!(self.value(i)?, ValueRef::Null))
+    }
+}

@@ -1,0 +1,201 @@
+//! The one thread that writes, with group commit.
+//!
+//! It takes what is queued, runs it in one transaction with a savepoint for each job, and commits. The commit
+//! waits for the disk; only then is anybody answered. So a hundred writers share one wait, and a job that
+//! fails or panics takes nobody with it.
+
+use super::connection::{control, open_writer, refusal, roll_back};
+use super::perform;
+use rookery_pds::ports::{EngineError, Job, SqlError};
+use rusqlite::Connection;
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Jobs that share a commit. More would let the first of them wait longer than it gains.
+const GROUP: usize = 256;
+/// How long the last checkpoint waits for readers.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(1);
+
+type Answer = Result<(), EngineError>;
+
+/// A job in the queue, and who waits for it.
+struct Queued {
+    job: Job,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The writer's queue, and its thread.
+pub(super) struct Writer {
+    /// `None` once the engine stops; the thread then finishes what is queued.
+    queue: RwLock<Option<SyncSender<Queued>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Opens the database and starts the thread. At most `waiting` jobs queue.
+    pub(super) fn start(path: &Path, waiting: usize) -> Result<Self, StartError> {
+        let connection = open_writer(path)?;
+        let (queue, jobs) = sync_channel(waiting);
+        let thread =
+            thread::Builder::new().name("writer".to_owned()).spawn(move || write(connection, &jobs))?;
+        Ok(Self { queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues `job`. The answer comes when it is on disk, or has failed.
+    pub(super) fn submit(&self, job: Job) -> Result<oneshot::Receiver<Answer>, EngineError> {
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+        match queue.as_ref().map(|queue| queue.try_send(Queued { job, answer })) {
+            Some(Ok(())) => Ok(answered),
+            Some(Err(TrySendError::Full(_))) => Err(EngineError::Overloaded),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(EngineError::Stopped),
+        }
+    }
+
+    /// Takes no more jobs, finishes what is queued, checkpoints and closes. Blocks.
+    pub(super) fn stop(&self) {
+        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer had died");
+        }
+    }
+}
+
+/// Why the writer could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// SQLite refused.
+    #[error("cannot open the database: {0}")]
+    Open(#[from] rusqlite::Error),
+    /// No thread.
+    #[error("cannot start the writer thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+fn write(connection: Connection, jobs: &Receiver<Queued>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while let Ok(first) = jobs.recv() {
+        group.push(first);
+        group.extend(jobs.try_iter().take(GROUP - 1));
+        Group { connection: &connection, done: Vec::with_capacity(group.len()) }.run(group.drain(..));
+    }
+    close(connection);
+}
+
+/// One transaction in the making.
+struct Group<'a> {
+    connection: &'a Connection,
+    /// Jobs that went well so far; they wait for the commit.
+    done: Vec<oneshot::Sender<Answer>>,
+}
+
+impl Group<'_> {
+    fn run(mut self, jobs: impl Iterator<Item = Queued>) {
+        for Queued { job, answer } in jobs {
+            match self.one(job) {
+                Ok(()) => self.done.push(answer),
+                Err(error) => {
+                    let _ = answer.send(Err(error.into()));
+                }
+            }
+        }
+        self.commit();
+    }
+
+    fn one(&mut self, job: Job) -> Result<(), SqlError> {
+        if self.connection.is_autocommit() {
+            control(self.connection, "BEGIN IMMEDIATE")?;
+        }
+        control(self.connection, "SAVEPOINT job")?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| perform(self.connection, job)))
+            .unwrap_or_else(|panic| Err(SqlError::Other(format!("the job panicked: {}", told(&*panic)))));
+        if self.connection.is_autocommit() {
+            return Err(self.lost(outcome));
+        }
+        if outcome.is_err() {
+            control(self.connection, "ROLLBACK TO job").or_else(|error| self.give_up(error))?;
+        }
+        if !self.connection.is_autocommit() {
+            control(self.connection, "RELEASE job").or_else(|error| self.give_up(error))?;
+        }
+        outcome
+    }
+
+    /// Some errors (a full disk, a failing one) end the whole transaction, and the jobs before with it.
+    fn lost(&mut self, outcome: Result<(), SqlError>) -> SqlError {
+        let error =
+            outcome.err().unwrap_or_else(|| SqlError::Other("the transaction was ended by a job".to_owned()));
+        self.fail(&error);
+        error
+    }
+
+    fn give_up(&mut self, error: SqlError) -> Result<(), SqlError> {
+        roll_back(self.connection);
+        self.fail(&error);
+        Err(error)
+    }
+
+    fn commit(mut self) {
+        if self.connection.is_autocommit() {
+            return;
+        }
+        match control(self.connection, "COMMIT") {
+            Ok(()) => {
+                for answer in self.done.drain(..) {
+                    let _ = answer.send(Ok(()));
+                }
+            }
+            Err(error) => {
+                roll_back(self.connection);
+                tracing::error!(%error, jobs = self.done.len(), "a commit failed; nothing of it was kept");
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &SqlError) {
+        for answer in self.done.drain(..) {
+            let _ = answer.send(Err(copy(error).into()));
+        }
+    }
+}
+
+/// Everybody in the group is told the same.
+fn copy(error: &SqlError) -> SqlError {
+    match error {
+        SqlError::Full(text) => SqlError::Full(text.clone()),
+        // Not their job's own constraint or column: nothing for them to act on.
+        other => SqlError::Other(other.to_string()),
+    }
+}
+
+fn told(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+fn close(connection: Connection) {
+    let checkpoint = connection.busy_timeout(LAST_CHECKPOINT).and_then(|()| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))
+    });
+    match checkpoint {
+        Ok(0) => {}
+        Ok(_) => {
+            tracing::debug!("a read was still open at the last checkpoint; the next start replays the log")
+        }
+        Err(error) => tracing::warn!(%error, "the last checkpoint failed; the next start replays the log"),
+    }
+    if let Err((_, error)) = connection.close() {
+        tracing::warn!(error = %refusal(&error), "could not close the database");
+    }
+}
