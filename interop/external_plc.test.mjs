@@ -36,7 +36,7 @@ async function assertWorks(agent) {
   const written = await agent.procedure('com.atproto.repo.createRecord', {
     repo: agent.did,
     collection: 'com.example.post',
-    record: { text: 'hello' },
+    record: { $type: 'com.example.post', text: 'hello' },
   })
   assert.equal(written.status, 200, written.text)
   const { records } = await verifyAccount(rookery.url, agent.did, directory.url)

@@ -2,6 +2,7 @@
 
 use super::listen::Listeners;
 use super::signals::Signals;
+use super::stall::{self, Outgoing};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -41,7 +42,7 @@ pub(super) async fn serve(listeners: Listeners, router: Router, mut signals: Sig
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD)
                     .max_buf_size(BUFFER)
-                    .serve_connection(TokioIo::new(stream), service);
+                    .serve_connection(TokioIo::new(Outgoing::new(stream, stall::LIMIT)), service);
                 let connection = graceful.watch(connection);
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {

@@ -1,5 +1,6 @@
 //! What this host puts around the core's router: a log line per request, panics as answers, and compression.
 
+use super::stall;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -38,7 +39,7 @@ async fn log(request: Request, next: Next) -> Response {
 /// A panic is a bug; the others are served on.
 async fn catch_panic(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    match AssertUnwindSafe(next.run(stall::bounded(request, stall::LIMIT))).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             tracing::error!(path, "a handler panicked");

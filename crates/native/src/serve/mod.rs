@@ -6,6 +6,7 @@ mod layers;
 mod listen;
 mod log;
 mod signals;
+mod stall;
 #[cfg(test)]
 mod tests;
 

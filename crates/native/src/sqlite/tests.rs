@@ -134,17 +134,34 @@ async fn a_job_that_fails_or_panics_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_is_told_to_the_whole_group_and_ends() {
+async fn when_a_job_ends_the_whole_transaction_nobody_is_told_that_it_worked() {
     let store = Store::new().with_table().await;
-    let pages = |sql: &'static str| move |connection: &rusqlite::Connection| connection.execute_batch(sql);
-    // Reached through a connection of the test's own: jobs may not say PRAGMA. The limit is per connection, so that
-    // the writer is made to fail with a row that is larger than SQLite takes at all.
-    let other = rusqlite::Connection::open(store.dir.path().join("test.db")).unwrap();
-    pages("PRAGMA max_page_count = 1")(&other).unwrap();
-    let error = other.execute("INSERT INTO t (n, body) VALUES (1, zeroblob(100000))", ()).unwrap_err();
+    store.write(insert(1)).await.unwrap();
+    let go = store.hold();
+    let lost = store.queue(insert(2));
+    let ends_it = store.queue(|sql| sql.exec("INSERT OR ROLLBACK INTO t (n) VALUES (1)", &[]).map(drop));
+    let after = store.queue(insert(3));
+    go.send(()).unwrap();
+    assert!(matches!(lost.await.unwrap(), Err(EngineError::Sql(SqlError::Other(_)))));
+    assert!(matches!(ends_it.await.unwrap(), Err(EngineError::Sql(SqlError::Constraint(_)))));
+    after.await.unwrap().unwrap();
+    assert_eq!(store.numbers().await, [1, 3]);
+}
+
+#[test]
+fn a_full_disk_is_told_apart() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection.execute_batch("CREATE TABLE t (n); PRAGMA max_page_count = 2").unwrap();
+    let error = connection.execute("INSERT INTO t VALUES (zeroblob(100000))", ()).unwrap_err();
     assert!(matches!(super::connection::refusal(&error), SqlError::Full(_)), "{error}");
-    store.write(insert(2)).await.unwrap();
-    assert_eq!(store.numbers().await, [2]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.db");
+    std::fs::write(&path, [7; 4096]).unwrap();
+    assert!(SqliteEngine::open(&path, Bounds::default()).is_err());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::{DirectoryError, embedded};
 use crate::app::App;
+use crate::http::body;
 use crate::http::reply::{Json, text};
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The largest body read, in bytes; the real directory's.
-const BODY: usize = 100 * 1024;
+const MAX_BODY: usize = 100 * 1024;
 
 /// Adds the directory at the root of the origin.
 pub(crate) fn add(router: Router<Arc<App>>) -> Router<Arc<App>> {
@@ -90,8 +91,10 @@ async fn submit(
     request: Request<Body>,
 ) -> Result<&'static str, Refused> {
     let did = parse(&did)?;
-    let body =
-        Limited::new(request.into_body(), BODY).collect().await.map_err(|_| PlcError::BodyTooLarge(BODY))?;
+    let (parts, stream) = request.into_parts();
+    // The real directory reads nothing else, and then finds no operation.
+    body::require_json(&parts).map_err(|error| PlcError::NotAnOperation(error.message.into_owned()))?;
+    let body = Limited::new(stream, MAX_BODY).collect().await.map_err(|_| PlcError::BodyTooLarge(MAX_BODY))?;
     let operation = Operation::from_json(&body.to_bytes())?;
     embedded::admit_new(&app, did, operation).await?;
     Ok("OK")

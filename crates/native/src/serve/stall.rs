@@ -1,0 +1,155 @@
+//! Bounds on the other end going quiet in the middle of something.
+//!
+//! Reading a head is bounded by the HTTP library. This bounds the rest: a body that does not come ([`Incoming`]), and an
+//! answer that nobody takes ([`Outgoing`]). The library also reads while a handler works, to notice that the client has
+//! gone; so reads of the connection itself cannot be on a clock.
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How long the other end may be quiet.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs while something waits.
+struct Clock {
+    limit: Duration,
+    /// Made when there is a wait, which for most requests is never.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clock {
+    fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// Passes `outcome` on; fails once it has been pending for too long.
+    fn watch<T>(&mut self, outcome: Poll<T>, cx: &mut Context<'_>) -> Result<Poll<T>, io::Error> {
+        if outcome.is_ready() {
+            self.timer = None;
+            return Ok(outcome);
+        }
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        match timer.as_mut().poll(cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// A request's body that fails when it does not come.
+struct Incoming {
+    body: Body,
+    clock: Clock,
+}
+
+/// Puts the body of `request` on the clock.
+pub(super) fn bounded(request: Request, limit: Duration) -> Request {
+    request.map(|body| {
+        if body.is_end_stream() { body } else { Body::new(Incoming { body, clock: Clock::new(limit) }) }
+    })
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        this.clock.watch(frame, cx).unwrap_or_else(|error| Poll::Ready(Some(Err(axum::Error::new(error)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that fails when what is written is not taken.
+pub(super) struct Outgoing<S> {
+    stream: S,
+    clock: Clock,
+}
+
+impl<S> Outgoing<S> {
+    pub(super) fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, clock: Clock::new(limit) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Outgoing<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Outgoing<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.clock.watch(written, cx)?
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.clock.watch(written, cx)?
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use http_body_util::BodyExt;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_fails_and_one_that_comes_passes() {
+        let quiet = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        let request = bounded(Request::new(quiet), Duration::ZERO);
+        assert!(request.into_body().collect().await.is_err());
+        let request = bounded(Request::new(Body::from("here")), Duration::ZERO);
+        assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), "here");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_takes_fails() {
+        let (near, _far) = tokio::io::duplex(4);
+        let mut near = Outgoing::new(near, Duration::ZERO);
+        near.write_all(b"1234").await.unwrap();
+        let refused = near.write_all(b"5").await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+    }
+}
