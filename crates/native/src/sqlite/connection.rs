@@ -5,6 +5,7 @@
 use rookery_pds::ports::{Row, Sql, SqlError, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    create_private(path);
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     // The page size only takes effect before the first page is written.
@@ -38,6 +40,16 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     // Replays the log of a server that was killed, and refuses a file that is no database, now rather than later.
     connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
     prepare(connection)
+}
+
+/// The file is the owner's alone, whoever can enter its directory; SQLite gives its log the same mode. What goes wrong
+/// here goes wrong again when SQLite opens it, and is told then.
+fn create_private(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
 }
 
 /// Opens the database, which exists, for reading.

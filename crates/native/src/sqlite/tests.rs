@@ -156,6 +156,17 @@ fn a_full_disk_is_told_apart() {
     assert!(matches!(super::connection::refusal(&error), SqlError::Full(_)), "{error}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::new().with_table().await;
+    let files: Vec<_> =
+        store.dir.path().read_dir().unwrap().map(|file| file.unwrap().metadata().unwrap()).collect();
+    assert_eq!(files.len(), 3);
+    assert!(files.iter().all(|file| file.permissions().mode() & 0o777 == 0o600));
+}
+
 #[test]
 fn a_file_that_is_no_database_is_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();

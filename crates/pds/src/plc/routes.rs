@@ -94,7 +94,8 @@ async fn submit(
     let (parts, stream) = request.into_parts();
     // The real directory reads nothing else, and then finds no operation.
     body::require_json(&parts).map_err(|error| PlcError::NotAnOperation(error.message.into_owned()))?;
-    let body = Limited::new(stream, MAX_BODY).collect().await.map_err(|_| PlcError::BodyTooLarge(MAX_BODY))?;
+    let body =
+        Limited::new(stream, MAX_BODY).collect().await.map_err(|_| PlcError::BodyTooLarge(MAX_BODY))?;
     let operation = Operation::from_json(&body.to_bytes())?;
     embedded::admit_new(&app, did, operation).await?;
     Ok("OK")

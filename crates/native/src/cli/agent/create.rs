@@ -25,7 +25,7 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) async fn run(self, profiles: &Profiles) -> Result<Reply> {
-        let record = input::record(&self.record)?;
+        let record = input::record(&self.record, &self.collection)?;
         let agent = profiles.agent()?;
         let rkey = self.rkey.as_ref().map(RecordKey::as_str);
         let written = agent.create_record(self.collection.as_str(), rkey, &record).await?;

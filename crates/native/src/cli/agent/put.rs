@@ -19,7 +19,7 @@ pub(super) struct Put {
 
 impl Put {
     pub(super) async fn run(self, profiles: &Profiles) -> Result<Reply> {
-        let record = input::record(&self.record)?;
+        let record = input::record(&self.record, &self.address.collection)?;
         let agent = profiles.agent()?;
         self.address.ensure_own(&agent)?;
         let Address { collection, rkey, .. } = self.address;
