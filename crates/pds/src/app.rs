@@ -86,6 +86,8 @@ impl App {
 
     /// Housekeeping; the host calls it about twice a minute.
     pub async fn maintain(&self) -> Result<()> {
+        let abandoned = self.now_micros() - limits::RESUMABLE;
+        self.write(move |sql| Ok(store::signup::forget_before(sql, abandoned)?)).await?;
         let oldest = self.now_seconds() - limits::CLOCK_SKEW - 1;
         loop {
             let gone =

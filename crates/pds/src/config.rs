@@ -53,6 +53,8 @@ pub mod limits {
     pub const TOKEN_CACHE: usize = 10_000;
     /// How long an abandoned enrollment holds its handle, in microseconds.
     pub const RESERVATION: i64 = 120 * 1_000_000;
+    /// How long an abandoned enrollment can be resumed by its key, in microseconds.
+    pub const RESUMABLE: i64 = 24 * 3_600 * 1_000_000;
     /// A handle's `/.well-known/atproto-did`, in bytes; a DID is at most 2048.
     pub const HANDLE_DOCUMENT: usize = 4 * 1024;
     /// Answer of another server that is read, in bytes.

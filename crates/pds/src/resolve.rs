@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Time for each of DNS and HTTPS.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Top-level domains that never resolve (handle spec, "Additional Non-Syntax Restrictions").
-const NOWHERE: [&str; 10] =
-    ["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test", "corp"];
+const NOWHERE: [&str; 9] =
+    ["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"];
 
 /// The DID of a handle: of an account here, else what DNS or the handle's own web server says. `None` when nothing does.
 pub(crate) async fn handle(app: &App, handle: &Handle) -> Result<Option<Did>> {

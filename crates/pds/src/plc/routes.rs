@@ -29,7 +29,7 @@ pub(crate) fn add(router: Router<Arc<App>>) -> Router<Arc<App>> {
         .route("/{did}/log/last", get(last))
 }
 
-/// An error as the real directory answers it: `{"message"}`.
+/// An error with the status and the `message` of the real directory, and a name like every other error here.
 struct Refused {
     status: u16,
     message: String,
@@ -50,7 +50,14 @@ impl<E: Into<DirectoryError>> From<E> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(json!({ "message": self.message }))).into_response()
+        let name = match status {
+            StatusCode::NOT_FOUND => "NotFound",
+            StatusCode::CONFLICT => "Conflict",
+            StatusCode::PAYLOAD_TOO_LARGE => "PayloadTooLarge",
+            status if status.is_client_error() => "InvalidRequest",
+            _ => "InternalServerError",
+        };
+        (status, Json(json!({ "error": name, "message": self.message }))).into_response()
     }
 }
 

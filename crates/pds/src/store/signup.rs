@@ -81,3 +81,8 @@ pub fn reserve(sql: &dyn Sql, thumbprint: &Thumbprint, pending: &Pending, now: i
 pub fn release(sql: &dyn Sql, did: &Did) -> Result<bool, SqlError> {
     Ok(sql.exec("DELETE FROM pending_signup WHERE did = ?1", &[Value::Text(did.as_str())])? == 1)
 }
+
+/// Forgets reservations made before `time` (microseconds): nobody came back to resume them.
+pub fn forget_before(sql: &dyn Sql, time: i64) -> Result<u64, SqlError> {
+    sql.exec("DELETE FROM pending_signup WHERE created_at < ?1", &[Value::Int(time)])
+}
