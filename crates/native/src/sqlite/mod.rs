@@ -6,7 +6,7 @@
 mod connection;
 mod readers;
 mod stream;
-#[cfg(any(test, debug_assertions))]
+#[cfg(debug_assertions)]
 mod strict;
 #[cfg(test)]
 mod tests;

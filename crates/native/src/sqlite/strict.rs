@@ -1,6 +1,6 @@
 //! Limits of the other host, asserted here: what Durable Objects and D1 refuse must fail on a laptop too.
 //!
-//! Only in debug builds, and so in every test. Limits: DESIGN of the shared SQL in `docs/decisions`.
+//! Only in debug builds, and so in every test.
 
 use rookery_pds::ports::{Row, Sql, SqlError, Value};
 

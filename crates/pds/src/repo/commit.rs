@@ -12,7 +12,6 @@ use crate::ports::{EngineError, Mode, RepoId, Sql, SqlError, run};
 use crate::repo::record::Encoded;
 use crate::store;
 use crate::store::account::Status;
-use crate::store::record::Record;
 use crate::store::repo::Nodes;
 use bytes::Bytes;
 use http::StatusCode;
@@ -75,10 +74,11 @@ struct Prepared {
     head: Head,
     commit_block: Bytes,
     change: Change,
-    /// Index into the batch of the write that left a record, or the path of one that is gone.
+    /// What happens to records.
     records: Vec<RecordChange>,
 }
 
+/// What happens to a record, by the index of the last write to its path in the batch.
 enum RecordChange {
     Put(usize),
     Delete(usize),
@@ -215,7 +215,7 @@ fn store_prepared(
                 Action::Create(cid) | Action::Update(cid) | Action::Put(cid),
                 Some(body),
             ) => {
-                store::record::put(sql, repo, path, head.rev, &Record { cid, body: body.clone() })?;
+                store::record::put(sql, repo, path, head.rev, &cid, body)?;
             }
             (RecordChange::Put(_), ..) => return Err(internal("a record change without its record").into()),
         }

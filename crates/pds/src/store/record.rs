@@ -100,7 +100,8 @@ pub fn put(
     repo: RepoId,
     (collection, rkey): (&str, &str),
     rev: Tid,
-    record: &Record,
+    cid: &Cid,
+    body: &[u8],
 ) -> Result<(), SqlError> {
     sql.exec(
         "INSERT INTO record (account, collection, rkey, rev, cid, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
@@ -110,8 +111,8 @@ pub fn put(
             Value::Text(collection),
             Value::Text(rkey),
             Value::Text(&rev.to_string()),
-            Value::Blob(record.cid.as_bytes()),
-            Value::Blob(&record.body),
+            Value::Blob(cid.as_bytes()),
+            Value::Blob(body),
         ],
     )?;
     Ok(())
