@@ -34,7 +34,7 @@ pub(super) fn is_path(key: &str) -> bool {
 }
 
 /// The bytes that two keys start with in common.
-fn common_prefix(a: &str, b: &str) -> usize {
+pub(super) fn common_prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
 
@@ -166,9 +166,4 @@ impl<'a> Places<'a> {
     fn finish(mut self) -> Result<(), NodeFault> {
         if self.rest.next().is_none() { Ok(()) } else { Err(NodeFault::Places) }
     }
-}
-
-#[cfg(test)]
-pub(super) fn shared_for_tests(a: &str, b: &str) -> usize {
-    common_prefix(a, b)
 }

@@ -38,7 +38,6 @@ pub struct WrittenNode {
 impl<S: NodeSource> Mst<S> {
     /// Encodes what changed. New nodes get places from `next_place` on. The tree can be read and edited further.
     pub fn finish(&mut self, next_place: Place) -> Result<Change, MstError<S::Error>> {
-        self.root.open(&self.source, None)?;
         let mut pass = Pass { next_place, written: Vec::new(), before: Vec::new(), after: Vec::new() };
         let root = pass.visit(&mut self.root).ok_or(MstError::Missing(Cid::dag_cbor(&[])))?;
         let removed = std::mem::take(&mut self.removed);
