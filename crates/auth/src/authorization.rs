@@ -26,6 +26,9 @@ pub enum AuthorizationError {
     /// More than one `DPoP`: RFC 9449 section 4.3, check 1.
     #[error("several DPoP headers; send exactly one proof")]
     SeveralProofs,
+    /// Longer than [`MAX_COMPACT_BYTES`].
+    #[error("the {0} is longer than {MAX_COMPACT_BYTES} bytes; use fewer or shorter claims")]
+    TooLong(&'static str),
     /// The `DPoP` header is not a JWS.
     #[error("the DPoP header is malformed; send one compact JWS, header.payload.signature")]
     MalformedProof,
@@ -40,7 +43,7 @@ pub fn dpop_token<'a>(header_values: impl Iterator<Item = &'a [u8]>) -> Result<&
     if !scheme.eq_ignore_ascii_case("dpop") {
         return Err(other_scheme(scheme));
     }
-    Some(token.trim_matches(' ')).filter(|token| is_token68(token)).ok_or(AuthorizationError::Malformed)
+    token68(token.trim_matches(' '), "access token", AuthorizationError::Malformed)
 }
 
 /// The only `DPoP` header.
@@ -52,11 +55,8 @@ pub fn single_proof<'a>(
         // Several fields of one name may arrive joined (RFC 9110 section 5.3).
         return Err(AuthorizationError::SeveralProofs);
     }
-    std::str::from_utf8(value)
-        .ok()
-        .map(|value| value.trim_matches([' ', '\t']))
-        .filter(|proof| is_token68(proof))
-        .ok_or(AuthorizationError::MalformedProof)
+    let value = std::str::from_utf8(value).map_err(|_| AuthorizationError::MalformedProof)?;
+    token68(value.trim_matches([' ', '\t']), "DPoP proof", AuthorizationError::MalformedProof)
 }
 
 fn only<'a>(
@@ -80,9 +80,16 @@ fn other_scheme(scheme: &str) -> AuthorizationError {
     }
 }
 
-fn is_token68(text: &str) -> bool {
+fn token68<'a>(
+    text: &'a str,
+    what: &'static str,
+    malformed: AuthorizationError,
+) -> Result<&'a str, AuthorizationError> {
+    if text.len() > MAX_COMPACT_BYTES {
+        return Err(AuthorizationError::TooLong(what));
+    }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
-    !text.is_empty() && text.len() <= MAX_COMPACT_BYTES && text.bytes().all(allowed)
+    if text.is_empty() || !text.bytes().all(allowed) { Err(malformed) } else { Ok(text) }
 }
 
 #[cfg(test)]

@@ -26,8 +26,9 @@ pub struct UnverifiedProof {
     proof: Proof,
 }
 
-/// A proof whose signature is by `key`.
+/// A proof whose signature is by `key`. Only [`UnverifiedProof::verified`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Proof {
     /// The key from the header.
     pub key: PublicJwk,
@@ -145,11 +146,6 @@ impl UnverifiedProof {
     /// The key in the header.
     pub fn jwk(&self) -> &PublicJwk {
         &self.proof.key
-    }
-
-    /// What it says, not to be believed yet.
-    pub fn claims(&self) -> &Proof {
-        &self.proof
     }
 
     /// The signature to verify.

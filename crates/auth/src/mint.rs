@@ -17,15 +17,24 @@ pub trait Signer {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
 }
 
-/// The key could not sign.
+/// Nothing was signed.
 #[derive(Debug, Error)]
-#[error("signing failed: {0}; check that the key is readable and whole")]
-pub struct SignError(#[source] Box<dyn std::error::Error + Send + Sync>);
+#[non_exhaustive]
+pub enum SignError {
+    /// The key could not sign.
+    #[error("signing failed: {0}; check that the key is readable and whole")]
+    Key(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The terms are what a token or proof is signed over.
+    #[error(
+        "these terms are a token or proof in disguise, and signing them would let the service act in your name elsewhere; do not enroll there"
+    )]
+    DisguisedTerms,
+}
 
 impl SignError {
     /// With its cause, an error or a text.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
+        Self::Key(cause.into())
     }
 }
 
@@ -85,8 +94,27 @@ pub fn proof(signer: &dyn Signer, claims: &ProofClaims<'_>) -> Result<String, Si
 }
 
 /// `tos_signature` of a signup: consent to the terms, exactly as served.
+///
+/// WelcomeMat has the key that signs tokens and proofs sign the bare bytes of the terms as well. A service whose terms
+/// read `header.payload` would be given a token for any other service, so such terms are not signed.
 pub fn tos_signature(signer: &dyn Signer, tos: &[u8]) -> Result<String, SignError> {
+    if is_jws_signing_input(tos) {
+        return Err(SignError::DisguisedTerms);
+    }
     signer.sign(tos).map(|signature| encoding::encode(&signature))
+}
+
+/// Does this begin with a JOSE header (RFC 7515 section 5.1, step 5)? The payload is left out of the question (RFC 7797
+/// allows any), and so is white space, which lenient decoders skip.
+fn is_jws_signing_input(bytes: &[u8]) -> bool {
+    let header: String = bytes
+        .iter()
+        .take_while(|b| **b != b'.')
+        .filter(|b| !b.is_ascii_whitespace())
+        .map(|b| char::from(*b))
+        .collect();
+    let decoded = encoding::decode(header.trim_end_matches('='));
+    decoded.is_some_and(|json| serde_json::from_slice::<Value>(&json).is_ok_and(|header| header.is_object()))
 }
 
 fn set(payload: &mut Value, claim: &str, value: Option<Value>) {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::mint::Signer as _;
 use crate::testing::{ed25519_jwk, keys, with};
@@ -125,5 +127,19 @@ fn stated_purpose_must_fit() {
     for (member, value) in wrong {
         let error = refused(&with(ed25519_jwk(), member, Some(value)));
         assert!(matches!(error, JwkError::Purpose { .. }), "{member}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn reading_any_members_does_not_panic(
+        kty in "RSA|EC|OKP|.*",
+        crv in "P-256|Ed25519|.*",
+        members in prop::collection::btree_map("n|e|x|y|alg|use|key_ops|.", "[A-Za-z0-9_-]{0,50}|.*", 0..6),
+    ) {
+        let jwk = with(with(json!(members), "kty", Some(json!(kty))), "crv", Some(json!(crv)));
+        if let Ok(key) = PublicJwk::from_json(&jwk) {
+            prop_assert_eq!(PublicJwk::from_json(&key.to_json()), Ok(key));
+        }
     }
 }

@@ -77,3 +77,27 @@ fn signed_terms_are_accepted_for_every_algorithm() {
         assert!(!is_valid(&request.tos_check(key.jwk(), b"Be unkind.")));
     }
 }
+
+#[test]
+fn terms_that_are_a_token_in_disguise_are_not_signed() {
+    let key = &keys()[2];
+    let part = |value: &Value| encoding::encode(value.to_string().as_bytes());
+    let header = json!({"typ": "dpop+jwt", "alg": "EdDSA", "jwk": key.jwk().to_json()});
+    let payload = json!({"jti": "1", "htm": "POST", "htu": "https://pds.example/", "iat": 1000});
+    let terms = format!("{}.{}", part(&header), part(&payload));
+    // With this signature, whoever wrote the terms would have a proof in the agent's name.
+    let proof = format!("{terms}.{}", encoding::encode(&key.sign(terms.as_bytes()).unwrap()));
+    assert!(is_valid(&UnverifiedProof::parse(&proof).unwrap().signature_check()));
+    let (head, rest) = terms.split_at(9);
+    for terms in [
+        terms.clone(),
+        format!(" {head}\r\n{rest}\n"),
+        format!("{}.Free text, as in RFC 7797.", part(&header)),
+    ] {
+        assert!(matches!(tos_signature(key, terms.as_bytes()), Err(SignError::DisguisedTerms)), "{terms}");
+    }
+    for terms in ["", ".", "Be kind. Or go.", "Kind.Be", "e30 is an object in base64url. Is it not?", "{}.{}"]
+    {
+        assert!(tos_signature(key, terms.as_bytes()).is_ok(), "{terms}");
+    }
+}

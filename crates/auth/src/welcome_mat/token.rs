@@ -19,8 +19,10 @@ pub struct UnverifiedToken {
     token: AccessToken,
 }
 
-/// A token whose signature was verified with the key it names.
+/// A token whose signature was verified. Only [`UnverifiedToken::verified`] makes one; that the key it was verified with is
+/// the one it names is for [`AccessToken::check`] to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AccessToken {
     /// Unique to this token. Required by the specification, of no use to a server that keeps no token list.
     pub jti: Option<String>,
@@ -94,11 +96,6 @@ impl UnverifiedToken {
             exp: claims::optional_seconds(payload, "exp")?,
         };
         Ok(Self { jws, token })
-    }
-
-    /// What it says, not to be believed yet.
-    pub fn claims(&self) -> &AccessToken {
-        &self.token
     }
 
     /// The signature to verify. `key` is the one in the proof the token comes with.

@@ -13,7 +13,7 @@ mod account;
 use crate::app::App;
 use crate::config::limits;
 use crate::error::{Error, Result, invalid_request};
-use crate::http::auth::{UsedProof, check_token, enrollment_proof};
+use crate::http::auth::{UsedProof, check_token, enrollment_proof, remember};
 use crate::http::body;
 use crate::http::reply::Json;
 use crate::store;
@@ -54,6 +54,7 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
     let body = body::read(&parts, stream, BODY).await?;
     let signup = SignupRequest::from_json(&body).map_err(|error| invalid_request(error.to_string()))?;
     check_consent(&app, &signup, &proof).await?;
+    remember(&app, used)?;
 
     let enrolled = match enrolled(&app, proof.thumbprint, used).await? {
         Some(account) => account,

@@ -100,11 +100,10 @@ async fn owner_of(app: &App, handle: Handle) -> Result<Option<RepoId>> {
     app.read(move |sql| Ok(store::account::by_handle(sql, &handle)?.map(|account| account.id))).await
 }
 
-/// The proof of an enrollment, which has no access token yet.
+/// The proof of an enrollment, which has no access token yet. It is to be [remembered](remember) once the rest of the
+/// enrollment holds, so that keys that consent to nothing cannot fill the memory of proofs.
 pub(crate) async fn enrollment_proof(app: &App, parts: &Parts) -> Result<(Proof, UsedProof)> {
-    let (proof, used) = proof(app, parts, None).await?;
-    remember(app, used)?;
-    Ok((proof, used))
+    proof(app, parts, None).await
 }
 
 /// RFC 9449, section 4.3: every check but that of `jti`.
@@ -161,7 +160,7 @@ pub(crate) async fn check_token(app: &App, text: &str, proof: &Proof) -> Result<
 }
 
 /// Remembers the proof for this process; a second use is refused.
-fn remember(app: &App, used: UsedProof) -> Result<()> {
+pub(crate) fn remember(app: &App, used: UsedProof) -> Result<()> {
     let mut replay = app.replay.lock().unwrap_or_else(PoisonError::into_inner);
     replay.check_and_insert(used.digest, used.iat, app.now_seconds()).map_err(bad_proof)
 }

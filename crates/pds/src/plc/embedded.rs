@@ -11,23 +11,39 @@ use rookery_atproto::identity::plc::{DidData, LogEntry, Operation, PlcError, adm
 use rookery_atproto::syntax::Did;
 use serde_json::Value;
 
-/// Registers an operation of this server. The one that is in force already is done.
+/// Registers an operation of this server. The one that is in force already is done, also when two requests of one agent
+/// bring it at once.
 pub(crate) async fn submit(app: &App, did: Did, operation: Operation) -> Result<(), DirectoryError> {
-    match last(app, did.clone()).await {
-        Ok(in_force) if in_force.cid() == operation.cid() => Ok(()),
-        _ => admit_new(app, did, operation).await,
-    }
+    let now = app.now_micros();
+    run(app.ports.engine.as_ref(), Mode::Write, move |sql| {
+        let log = store::plc::log(sql, &did)?;
+        let in_force = log.iter().rev().find(|entry| !entry.nullified);
+        if in_force.is_some_and(|entry| entry.cid == operation.cid()) {
+            return Ok(());
+        }
+        append(sql, &log, &did, &operation, now)
+    })
+    .await
 }
 
 /// Registers an operation, if the rules allow.
 pub(crate) async fn admit_new(app: &App, did: Did, operation: Operation) -> Result<(), DirectoryError> {
     let now = app.now_micros();
     run(app.ports.engine.as_ref(), Mode::Write, move |sql| {
-        let log = store::plc::log(sql, &did)?;
-        let admitted = admit(&log, &did, &operation, now)?;
-        Ok(store::plc::append(sql, log.len(), &admitted.entry, &admitted.nullified)?)
+        append(sql, &store::plc::log(sql, &did)?, &did, &operation, now)
     })
     .await
+}
+
+fn append(
+    sql: &dyn Sql,
+    log: &[LogEntry],
+    did: &Did,
+    operation: &Operation,
+    now: i64,
+) -> Result<(), DirectoryError> {
+    let admitted = admit(log, did, operation, now)?;
+    Ok(store::plc::append(sql, log.len(), &admitted.entry, &admitted.nullified)?)
 }
 
 /// The DID document.
