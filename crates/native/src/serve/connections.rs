@@ -1,5 +1,6 @@
 //! Connections: accepted, bounded in number and time, and let go when the server stops.
 
+use super::linger::Lingering;
 use super::listen::Listeners;
 use super::signals::Signals;
 use super::stall::{self, Outgoing};
@@ -38,11 +39,12 @@ pub(super) async fn serve(listeners: Listeners, router: Router, mut signals: Sig
         match accepted {
             Ok((stream, place)) => {
                 let service = TowerToHyperService::new(router.clone());
+                let stream = Lingering::new(Outgoing::new(stream, stall::LIMIT));
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD)
                     .max_buf_size(BUFFER)
-                    .serve_connection(TokioIo::new(Outgoing::new(stream, stall::LIMIT)), service);
+                    .serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {

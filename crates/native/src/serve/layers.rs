@@ -40,12 +40,20 @@ async fn log(request: Request, next: Next) -> Response {
 async fn catch_panic(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     match AssertUnwindSafe(next.run(stall::bounded(request, stall::LIMIT))).catch_unwind().await {
-        Ok(response) => response,
+        Ok(response) => closing(response),
         Err(_) => {
             tracing::error!(path, "a handler panicked");
             failed()
         }
     }
+}
+
+/// The rest of a body that is too large is not read, and the client is told so before it sends another request after it.
+fn closing(mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn failed() -> Response {

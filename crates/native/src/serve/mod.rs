@@ -3,6 +3,7 @@
 mod banner;
 mod connections;
 mod layers;
+mod linger;
 mod listen;
 mod log;
 mod signals;

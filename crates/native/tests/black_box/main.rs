@@ -1,0 +1,16 @@
+//! The built binary from outside: it is started on a free port with a data directory of its own, and spoken to over HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: whatever does not hold ends the test"
+)]
+
+mod agent_cli;
+mod crash;
+mod layers;
+mod serve;
+mod server;
+mod suites;

@@ -1,0 +1,94 @@
+//! The built binary, running.
+
+use rookery_testkit::Target;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// A server on a free port; ended when dropped.
+pub(crate) struct Server {
+    pub(crate) target: Target,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// The binary, without the settings of whoever runs the tests.
+pub(crate) fn rookery() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rookery"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ROOKERY_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// `rookery serve` on a data directory, with errors only in its log.
+pub(crate) fn serve(data_dir: &Path) -> Command {
+    let mut command = rookery();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"]).arg(data_dir);
+    command
+}
+
+impl Server {
+    /// Starts `rookery serve` and waits until it is ready.
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::run(serve(data_dir))
+    }
+
+    /// Starts a command that serves and waits until it is ready: it says so, and where.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        let port = loop {
+            if stdout.read_line(&mut said).unwrap() == 0 {
+                panic!("the server ended ({:?}) before it was ready: {said}", child.wait());
+            }
+            let url = said.lines().find_map(|line| line.trim().strip_prefix("url"));
+            if let Some(port) = url.and_then(|url| url.rsplit(':').next()?.trim().parse::<u16>().ok()) {
+                break port;
+            }
+        };
+        Self { target: Target::new(&format!("http://127.0.0.1:{port}")), child, stdout }
+    }
+
+    /// Ends it without a warning, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop.
+    #[cfg(unix)]
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end; what else it said.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a future to its end.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}

@@ -1,0 +1,146 @@
+//! Requests that are odd before anyone looks at what they ask for: too long, on the wrong path, with the wrong verb.
+
+use super::bad_input::{NOTE, Watched};
+use crate::agent::{APPLY, CREATE, DELETE, PUT};
+use crate::raw;
+use crate::target::Target;
+
+/// More than any endpoint takes.
+const FAR_TOO_LONG: usize = 16 * 1024 * 1024;
+
+/// 413: at once where the length is announced, and as soon as it is passed where it is not.
+pub async fn bodies_over_their_limit_are_not_read(target: &Target) {
+    let watched = Watched::new(target).await;
+    let agent = &watched.agent;
+    for nsid in [CREATE, PUT, DELETE, APPLY] {
+        let head = |length: &str| {
+            let proof = agent.proof(nsid).sign(&agent.key);
+            format!(
+                "POST /xrpc/{nsid} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAuthorization: DPoP {}\r\n\
+                 DPoP: {proof}\r\n{length}\r\n\r\n",
+                target.authority(),
+                agent.token
+            )
+        };
+        // Nothing of the body is ever sent: a host that wanted to read it would wait for ever.
+        let announced =
+            raw::exchange(target, head(&format!("Content-Length: {FAR_TOO_LONG}")).as_bytes()).await;
+        watched.unchanged("a body that is announced", &announced, 413, "PayloadTooLarge").await;
+        // The last chunk never comes.
+        let mut endless = head("Transfer-Encoding: chunked").into_bytes();
+        for _ in 0..FAR_TOO_LONG / 65_536 {
+            endless.extend_from_slice(b"10000\r\n");
+            endless.resize(endless.len() + 65_536, b' ');
+            endless.extend_from_slice(b"\r\n");
+        }
+        let chunked = raw::exchange(target, &endless).await;
+        watched.unchanged("a body in chunks", &chunked, 413, "PayloadTooLarge").await;
+    }
+    let compressed = [("content-encoding", b"gzip".as_slice()), ("content-type", b"application/json")];
+    let proof = agent.proof(CREATE).sign(&agent.key);
+    let authorization = format!("DPoP {}", agent.token);
+    let headers =
+        [&compressed[..], &[("dpop", proof.as_bytes()), ("authorization", authorization.as_bytes())]]
+            .concat();
+    let answer = target.send("POST", &target.xrpc(CREATE), &headers, watched.body("1").into()).await;
+    assert!(matches!(answer.status, 400 | 415), "{answer}");
+    // A stranger's body is not read either.
+    let head = format!(
+        "POST /xrpc/{CREATE} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n",
+        target.authority()
+    );
+    raw::exchange(target, head.as_bytes()).await.refused_with(401);
+    // Who writes everything before reading gets the answer all the same, and not a reset connection.
+    let mut whole = head.replace("100000", "3000000").into_bytes();
+    whole.resize(whole.len() + 3_000_000, b' ');
+    for _ in 0..10 {
+        raw::write_then_read(target, &whole).await.refused_with(401);
+    }
+    assert_eq!(agent.head().await, watched.head);
+}
+
+/// Unknown methods, wrong verbs, odd paths.
+pub async fn strange_requests_are_answered(target: &Target) {
+    let watched = Watched::new(target).await;
+    for nsid in [
+        "com.atproto.repo.noSuchMethod",
+        "com.example.own",
+        "app.bsky.feed.getTimeline",
+        "x",
+        "com.atproto.repo.createRecord.x",
+    ] {
+        for method in ["GET", "POST"] {
+            let answer = target.send(method, &target.xrpc(nsid), &[], Default::default()).await;
+            watched.unchanged(nsid, &answer, 501, "MethodNotImplemented").await;
+        }
+    }
+    for (method, nsid) in [
+        ("GET", CREATE),
+        ("PUT", CREATE),
+        ("DELETE", APPLY),
+        ("POST", "com.atproto.repo.getRecord"),
+        ("POST", "com.atproto.sync.getRepo"),
+    ] {
+        let answer = target.send(method, &target.xrpc(nsid), &[], Default::default()).await;
+        watched.unchanged(nsid, &answer, 405, "InvalidRequest").await;
+    }
+    let answer = target.send("GET", &format!("{}/api/signup", target.url), &[], Default::default()).await;
+    answer.refused_with(405);
+    for path in ["/nothing/here", "/xrp", "/api", "/.well-known/nothing", "/%00/x", "/a%2Fb/c"] {
+        let answer = target.get(path).await;
+        watched.unchanged(path, &answer, 404, "NotFound").await;
+    }
+    // What an HTTP client would put right before it sends it.
+    let host = target.authority();
+    let long = "a".repeat(200_000);
+    for line in [
+        "GET /xrpc/../../etc/passwd HTTP/1.1".to_owned(),
+        "GET /../../etc/passwd HTTP/1.1".to_owned(),
+        "GET /xrpc/com.atproto.repo.getRecord\0 HTTP/1.1".to_owned(),
+        "GET /xrpc/com.atproto.repo.get\u{e9} HTTP/1.1".to_owned(),
+        "GET xrpc HTTP/1.1".to_owned(),
+        "NONSENSE".to_owned(),
+        format!("GET /{long} HTTP/1.1"),
+        format!("GET / HTTP/1.1\r\nX: {long}"),
+        "POST /xrpc/com.atproto.repo.createRecord HTTP/1.1\r\nContent-Length: -1".to_owned(),
+        "POST /xrpc/com.atproto.repo.createRecord HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6"
+            .to_owned(),
+        "POST /xrpc/com.atproto.repo.createRecord HTTP/1.1\r\nContent-Length: 99999999999999999999999"
+            .to_owned(),
+    ] {
+        let answer = raw::exchange(target, format!("{line}\r\nHost: {host}\r\n\r\n").as_bytes()).await;
+        assert!((400..=501).contains(&answer.status) && answer.status != 500, "{answer}");
+    }
+    assert_eq!(watched.agent.head().await, watched.head);
+}
+
+/// Bad encoding, the same parameter twice, far too long.
+pub async fn strange_queries_are_answered(target: &Target) {
+    let watched = Watched::new(target).await;
+    let did = &watched.agent.did;
+    let good = format!("repo={did}&collection={NOTE}&rkey=there");
+    target.get(&format!("/xrpc/com.atproto.repo.getRecord?{good}&unknown=1")).await.ok();
+    for query in [
+        String::new(),
+        "repo".to_owned(),
+        format!("repo={did}&collection={NOTE}"),
+        good.replace("there", "%"),
+        good.replace("there", "%zz"),
+        good.replace("there", "%ff"),
+        good.replace("there", "%c0%af"),
+        good.replace("there", "%00"),
+        good.replace("there", "%2e%2e"),
+        good.replace("there", "..%2f..%2fx"),
+        format!("{good}&rkey=other"),
+        format!("{good}&rkey=there"),
+        format!("{good}&cid=x"),
+        format!("{good}&cid=%00"),
+    ] {
+        let answer = target.get(&format!("/xrpc/com.atproto.repo.getRecord?{query}")).await;
+        watched.unchanged(&query, &answer, 400, "InvalidRequest").await;
+    }
+    let long = format!("/xrpc/com.atproto.repo.getRecord?{good}&x={}", "x".repeat(20_000));
+    let answer = target.get(&long).await;
+    assert!(matches!(answer.status, 400 | 414 | 431), "{answer}");
+    assert_eq!(watched.agent.head().await, watched.head);
+}
