@@ -79,7 +79,9 @@ impl Tid {
             }
             number = (number << 5) | u64::from(digit);
         }
-        Self::from_u64(number).ok_or_else(|| error("the first character of a TID is one of 234567abcdefghij"))
+        // The syntax allows up to `j`, but then the top bit, which is always zero, would be set.
+        Self::from_u64(number)
+            .ok_or_else(|| error("the top bit of a TID is zero, so it starts with one of 234567ab"))
     }
 
     /// The text in ASCII, for writers that want no `String`.

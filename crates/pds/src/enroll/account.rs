@@ -93,12 +93,15 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
     let genesis = repo::create(&pending.did, rev, &key).map_err(internal)?;
     let (head, commit_block, change) = (genesis.head, genesis.commit_block, genesis.change);
     app.write(move |sql| {
-        if !store::signup::release(sql, &pending.did)? {
-            // Another request of this key finished it, or it expired and the handle went to someone else.
-            return match store::account::by_thumbprint(sql, &enrollment.thumbprint)? {
-                Some(account) => Ok(Enrolled { did: account.did, handle: account.handle }),
-                None => Err(handle_taken(&pending.handle)),
-            };
+        // The reservation may be gone: another request of this key failed and released it, or it ran out. What counts is
+        // that the key still has no account and that nobody else holds the handle.
+        store::signup::release(sql, &pending.did)?;
+        if let Some(account) = store::account::by_thumbprint(sql, &enrollment.thumbprint)? {
+            return Ok(Enrolled { did: account.did, handle: account.handle });
+        }
+        let fresh_since = now - limits::RESERVATION;
+        if store::signup::handle_taken(sql, &pending.handle, &enrollment.thumbprint, fresh_since)? {
+            return Err(handle_taken(&pending.handle));
         }
         let account = NewAccount {
             did: &pending.did,

@@ -77,9 +77,9 @@ pub fn reserve(sql: &dyn Sql, thumbprint: &Thumbprint, pending: &Pending, now: i
     Ok(())
 }
 
-/// Takes the reservation for `did` away; false when it is not there any more.
-pub fn release(sql: &dyn Sql, did: &Did) -> Result<bool, SqlError> {
-    Ok(sql.exec("DELETE FROM pending_signup WHERE did = ?1", &[Value::Text(did.as_str())])? == 1)
+/// Takes the reservation for `did` away, if it is still there.
+pub fn release(sql: &dyn Sql, did: &Did) -> Result<(), SqlError> {
+    sql.exec("DELETE FROM pending_signup WHERE did = ?1", &[Value::Text(did.as_str())]).map(drop)
 }
 
 /// Forgets reservations made before `time` (microseconds): nobody came back to resume them.
