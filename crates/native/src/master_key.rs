@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -66,18 +66,25 @@ fn refuse_readable_by_others(_: &File, _: &Path) -> Result<()> {
     Ok(())
 }
 
-/// On disk, with its directory entry, before anything is sealed under it.
+/// On disk, with its directory entry, before anything is sealed under it. The file appears whole: a crash before leaves
+/// a draft, which the next start writes anew. The data directory is locked, so nobody else makes one meanwhile.
 fn create(path: &Path, dir: &Path) -> Result<MasterKey> {
     let mut key = MasterKey::default();
     getrandom::fill(key.as_mut_slice()).context("no randomness available")?;
+    let draft = dir.join("master.key.new");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&draft)?;
     let text = Zeroizing::new(HEXLOWER.encode(key.as_slice()));
     writeln!(file, "{}", text.as_str())?;
     file.sync_all()?;
+    fs::rename(&draft, path)?;
     #[cfg(unix)]
     File::open(dir)?.sync_all()?;
     Ok(key)
@@ -113,8 +120,11 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_found_again() {
         let dir = tempfile::tempdir().unwrap();
+        // Left by a crash.
+        fs::write(dir.path().join("master.key.new"), "ab").unwrap();
         let made = load(None, dir.path(), false).unwrap();
         assert_ne!(*made, [0; LEN]);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 1);
         assert_eq!(load(None, dir.path(), true).unwrap(), made);
         assert_eq!(load(None, dir.path(), false).unwrap(), made);
     }
@@ -156,7 +166,7 @@ mod tests {
         load(None, dir.path(), false).unwrap();
         let path = dir.path().join("master.key");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         let refusal = load(None, dir.path(), true).unwrap_err().to_string();
         assert!(refusal.contains("chmod 600"), "{refusal}");
     }

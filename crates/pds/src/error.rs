@@ -164,9 +164,12 @@ impl From<SyntaxError> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if self.status.is_server_error() {
+        let status = self.status.as_u16();
+        if self.status == StatusCode::NOT_IMPLEMENTED || !self.status.is_server_error() {
+            tracing::debug!(status, error.name = self.name, error.message = %self.message, "request refused");
+        } else {
             let cause = self.source.as_ref().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(status = self.status.as_u16(), error.name = self.name, error.cause = %cause, "request failed");
+            tracing::error!(status, error.name = self.name, error.cause = %cause, "request failed");
         }
         let body = serde_json::json!({ "error": self.name, "message": self.message }).to_string();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();

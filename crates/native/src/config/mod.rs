@@ -8,8 +8,8 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +44,9 @@ pub(crate) struct Given {
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,rookery_pds=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "ROOKERY_LOG")]
     log: Option<String>,
+    /// How it is logged: text for people, json for programs, a line each [default: text]
+    #[arg(long, value_name = "FORMAT", env = "ROOKERY_LOG_FORMAT")]
+    log_format: Option<String>,
 }
 
 /// What the words mean.
@@ -56,6 +59,14 @@ pub(crate) struct Settings {
     plc_url: Option<String>,
     pub(crate) terms_file: Option<PathBuf>,
     pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 /// Who the server is to others.
@@ -81,6 +92,7 @@ impl Given {
             plc_url: either(self.plc_url, other.plc_url),
             terms_file: either(self.terms_file, other.terms_file),
             log: either(self.log, other.log),
+            log_format: either(self.log_format, other.log_format),
         }
     }
 
@@ -105,7 +117,15 @@ impl Settings {
             plc_url: given.plc_url,
             terms_file: given.terms_file.map(PathBuf::from),
             log: given.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+            log_format: given.log_format.as_deref().map_or(Ok(LogFormat::Text), LogFormat::parse)?,
         })
+    }
+}
+
+impl LogFormat {
+    fn parse(text: &str) -> Result<Self> {
+        Self::from_str(text.trim(), true)
+            .map_err(|_| anyhow!("the log format {text} is not known: expected text or json"))
     }
 }
 

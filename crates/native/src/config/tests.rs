@@ -17,7 +17,7 @@ fn nothing_given_serves_this_machine() {
     let settings = settings(|_| {}).unwrap();
     assert_eq!(settings.listen, "127.0.0.1:2583".parse().unwrap());
     assert_eq!(settings.data_dir, PathBuf::from("./data"));
-    assert_eq!(settings.log, "info");
+    assert_eq!((settings.log.as_str(), settings.log_format), ("info", LogFormat::Text));
     let core = settings.core(4000).unwrap();
     assert!(core.local);
     assert_eq!(core.public_url, "http://localhost:4000");
@@ -61,7 +61,7 @@ fn a_directory_that_is_named_is_used_everywhere() {
 #[test]
 fn what_cannot_be_meant_is_refused_by_name() {
     type Change = fn(&mut Given, String);
-    let cases: [(Change, &[&str]); 4] = [
+    let cases: [(Change, &[&str]); 5] = [
         (
             |given, word| given.hostname = Some(word),
             &[
@@ -80,6 +80,7 @@ fn what_cannot_be_meant_is_refused_by_name() {
             &["plc.directory", "ftp://plc.directory", "https://a/?b", "http://"],
         ),
         (|given, word| given.handle_domain = Some(word), &["has space.test", ".."]),
+        (|given, word| given.log_format = Some(word), &["xml"]),
     ];
     for (change, words) in cases {
         for word in words {
@@ -92,12 +93,13 @@ fn what_cannot_be_meant_is_refused_by_name() {
 #[test]
 fn the_file_is_under_flags_and_environment_and_unknown_keys_are_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"listen = \"127.0.0.1:1\"\nlog = \"debug\"\n").unwrap();
+    file.write_all(b"listen = \"127.0.0.1:1\"\nlog = \"debug\"\nlog_format = \"json\"\n").unwrap();
     let path = file.path().to_str().unwrap().to_owned();
     let given =
         Given { listen: Some("127.0.0.1:2".to_owned()), log: Some(String::new()), ..Given::default() };
     let settings = given.clone().settle(Some(&path)).unwrap();
     assert_eq!((settings.listen.port(), settings.log.as_str()), (2, "debug"));
+    assert_eq!(settings.log_format, LogFormat::Json);
 
     file.write_all(b"lisen = \"127.0.0.1:1\"\n").unwrap();
     let refusal = format!("{:#}", given.clone().settle(Some(&path)).unwrap_err());

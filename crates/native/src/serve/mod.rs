@@ -20,12 +20,13 @@ use crate::net::SystemNet;
 use crate::sqlite::{Bounds, SqliteEngine};
 use crate::terms;
 use crate::verify::AwsLcVerify;
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use listen::Listeners;
 use rookery_pds::app::{App, Ports};
 use rookery_pds::http::router;
 use signals::Signals;
 use std::env;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
@@ -39,7 +40,7 @@ const BLOCKING_THREADS: usize = 64;
 
 /// Serves until a signal to stop.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    log::start(&settings.log)?;
+    log::start(&settings.log, settings.log_format)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -80,7 +81,12 @@ async fn serve(settings: &Settings) -> Result<()> {
             keeping.abort();
             Ok(())
         }
-        Err(error) => Err(error).context("cannot start on this data directory"),
+        // The error itself is worded for a client; the operator needs its cause.
+        Err(error) => Err(match error.source() {
+            Some(cause) => anyhow!("{cause}"),
+            None => error.into(),
+        })
+        .context("cannot start on this data directory"),
     };
     tokio::task::spawn_blocking(move || engine.stop()).await.context("the store did not stop")?;
     tracing::info!("stopped");

@@ -18,19 +18,21 @@ const READER_CACHE_KIB: u32 = 1024;
 const CHECKPOINT_PAGES: u32 = 2000;
 /// A log that a long read made grow is cut back to this many bytes.
 const LOG_LIMIT: u32 = 64 * 1024 * 1024;
-/// Nobody else writes, except an operator's backup or `sqlite3` shell.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(1);
+/// What disks and the operating system's cache work in. A commit copies each page it touches whole, so larger ones would
+/// write more for the same few rows; smaller ones would be written as 4096 bytes all the same.
+const PAGE: u32 = 4096;
 
-/// Opens the database for writing, and creates it.
-pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens the database for writing, and creates it. `busy` bounds waiting for others that write.
+pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     create_private(path);
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(busy)?;
     // The page size only takes effect before the first page is written.
     connection.execute_batch(&format!(
-        "PRAGMA page_size = 4096;
+        "PRAGMA page_size = {PAGE};
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
@@ -56,6 +58,7 @@ fn create_private(path: &Path) {
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    // Only for the moments in which the log is made anew; readers and the writer do not wait for each other.
     connection.busy_timeout(BUSY)?;
     connection.execute_batch(&format!("PRAGMA cache_size = -{READER_CACHE_KIB};"))?;
     prepare(connection)

@@ -33,8 +33,12 @@ use writer::Writer;
 /// Bounds of the engine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Write jobs that wait; one more is refused as overload.
+    /// Write jobs in the queue; further ones wait for room.
     pub(crate) queue: usize,
+    /// How long they wait before they are refused as overload.
+    pub(crate) patience: Duration,
+    /// How long the writer waits for another process that writes: nobody does, except an operator's `sqlite3` shell.
+    pub(crate) busy: Duration,
     /// Reading connections kept open while idle.
     pub(crate) idle_readers: usize,
     /// Streams that run at once; further ones wait.
@@ -46,7 +50,14 @@ pub(crate) struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { queue: 1024, idle_readers: cores.min(16), streams: 32, stall: Duration::from_secs(60) }
+        Self {
+            queue: 1024,
+            patience: Duration::from_secs(5),
+            busy: Duration::from_secs(5),
+            idle_readers: cores.min(16),
+            streams: 32,
+            stall: Duration::from_secs(60),
+        }
     }
 }
 
@@ -61,7 +72,7 @@ pub(crate) struct SqliteEngine {
 impl SqliteEngine {
     /// Opens or creates the database at `path`.
     pub(crate) fn open(path: &Path, bounds: Bounds) -> Result<Self, StartError> {
-        let writer = Writer::start(path, bounds.queue)?;
+        let writer = Writer::start(path, &bounds)?;
         let readers = Arc::new(Readers::new(path.to_owned(), bounds.idle_readers));
         let streams = Streams::new(Arc::clone(&readers), bounds.streams, bounds.stall);
         Ok(Self { writer, readers, streams, turns: Turns::new() })
@@ -70,6 +81,7 @@ impl SqliteEngine {
     /// Takes no more jobs, finishes what is queued, and closes the database. Blocks.
     pub(crate) fn stop(&self) {
         self.readers.stop();
+        self.streams.stop();
         self.writer.stop();
     }
 }
@@ -79,7 +91,7 @@ impl Engine for SqliteEngine {
         async move {
             match mode {
                 Mode::Read => self.readers.read(job),
-                Mode::Write => self.writer.submit(job)?.await.unwrap_or(Err(EngineError::Stopped)),
+                Mode::Write => self.writer.submit(job).await?.await.unwrap_or(Err(EngineError::Stopped)),
             }
         }
         .boxed()

@@ -1,4 +1,9 @@
 //! Connections for reading. Each reads one snapshot; none waits for the writer.
+//!
+//! A short read runs on the thread that asks, which is one of the runtime's: handing it to another and back costs more
+//! than most reads take. So it holds up what else that thread has to do, for as long as it takes. That is microseconds
+//! from a cache, a disk access or a few from a cold one; what reads a page of many rows is bounded by its limit, and what
+//! reads a whole repo is a stream. No more connections are in use than there are threads.
 
 use super::connection::{control, open_reader, refusal, roll_back};
 use super::perform;

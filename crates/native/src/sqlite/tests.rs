@@ -44,7 +44,7 @@ impl Store {
         &self,
         job: impl FnOnce(&dyn Sql) -> Result<(), SqlError> + Send + 'static,
     ) -> tokio::sync::oneshot::Receiver<Result<(), EngineError>> {
-        self.engine.writer.submit(Box::new(job)).unwrap()
+        self.engine.writer.submit(Box::new(job)).now_or_never().unwrap().unwrap()
     }
 
     /// Holds the writer inside a job until the answer is sent.
@@ -205,7 +205,8 @@ async fn a_read_job_cannot_write_and_a_panicking_one_leaves_the_pool_usable() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_and_a_stopped_engine_refuses() {
-    let store = Store::bounded(Bounds { queue: 2, ..Bounds::default() }).with_table().await;
+    let bounds = Bounds { queue: 2, patience: Duration::ZERO, ..Bounds::default() };
+    let store = Store::bounded(bounds).with_table().await;
     let go = store.hold();
     let queued = [store.queue(insert(1)), store.queue(insert(2))];
     assert!(matches!(store.write(insert(3)).await, Err(EngineError::Overloaded)));
@@ -218,6 +219,69 @@ async fn a_full_queue_refuses_and_a_stopped_engine_refuses() {
     assert!(matches!(store.write(insert(4)).await, Err(EngineError::Stopped)));
     let read = store.engine.submit(Mode::Read, Box::new(|_| Ok(()))).await;
     assert!(matches!(read, Err(EngineError::Stopped)));
+}
+
+#[tokio::test]
+async fn who_finds_the_queue_full_goes_when_there_is_room() {
+    let store = Store::bounded(Bounds { queue: 1, ..Bounds::default() }).with_table().await;
+    let go = store.hold();
+    let queued = store.queue(insert(1));
+    let mut waiting = Box::pin(store.write(insert(2)));
+    let mut given_up = Box::pin(store.write(insert(3)));
+    assert!((&mut waiting).now_or_never().is_none());
+    assert!((&mut given_up).now_or_never().is_none());
+    drop(given_up);
+    go.send(()).unwrap();
+    queued.await.unwrap().unwrap();
+    waiting.await.unwrap();
+    assert_eq!(store.numbers().await, [1, 2]);
+}
+
+#[tokio::test]
+async fn who_waits_for_room_when_the_engine_stops_is_refused() {
+    let store = Store::bounded(Bounds { queue: 1, ..Bounds::default() }).with_table().await;
+    let go = store.hold();
+    let queued = store.queue(insert(1));
+    let mut waiting = Box::pin(store.write(insert(2)));
+    assert!((&mut waiting).now_or_never().is_none());
+    let engine = Arc::clone(&store.engine);
+    let stopping = tokio::task::spawn_blocking(move || engine.stop());
+    assert!(matches!(waiting.await, Err(EngineError::Stopped)));
+    go.send(()).unwrap();
+    queued.await.unwrap().unwrap();
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn while_another_process_writes_jobs_are_refused_and_later_ones_go() {
+    let store = Store::bounded(Bounds { busy: Duration::ZERO, ..Bounds::default() }).with_table().await;
+    let other = rusqlite::Connection::open(store.dir.path().join("test.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 1..4 {
+        assert!(matches!(store.write(insert(n)).await, Err(EngineError::Overloaded)));
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    store.write(insert(4)).await.unwrap();
+    assert_eq!(store.numbers().await, [4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_ends_streams_that_nobody_reads() {
+    let store = Store::new().with_table().await;
+    let (started, runs) = tokio::sync::oneshot::channel();
+    let (ended, wait_ended) = tokio::sync::oneshot::channel();
+    let stream = store.engine.stream(Box::new(move |_, chunk| {
+        let _ = started.send(());
+        let outcome = std::iter::repeat(Bytes::from_static(b"x")).try_for_each(chunk);
+        let _ = ended.send(());
+        outcome
+    }));
+    runs.await.unwrap();
+    let engine = Arc::clone(&store.engine);
+    tokio::task::spawn_blocking(move || engine.stop()).await.unwrap();
+    wait_ended.await.unwrap();
+    let items: Vec<_> = stream.collect().await;
+    assert!(items.last().unwrap().is_err());
 }
 
 #[tokio::test]

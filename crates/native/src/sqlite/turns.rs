@@ -9,7 +9,15 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 const SHARDS: usize = 16;
 
-type Shard = Mutex<HashMap<RepoId, Arc<AsyncMutex<()>>>>;
+type Shard = Mutex<HashMap<RepoId, Queue>>;
+
+/// The writers of one account.
+#[derive(Default)]
+struct Queue {
+    order: Arc<AsyncMutex<()>>,
+    /// How many wait or go.
+    tickets: usize,
+}
 
 /// The queues of all accounts.
 pub(super) struct Turns(Arc<[Shard; SHARDS]>);
@@ -22,7 +30,7 @@ impl Turns {
     /// Waits for the turn of the caller. Giving up leaves the queue.
     pub(super) async fn take(&self, repo: RepoId) -> Held {
         let ticket = Ticket::new(Arc::clone(&self.0), repo);
-        let guard = Arc::clone(&ticket.queue).lock_owned().await;
+        let guard = Arc::clone(&ticket.order).lock_owned().await;
         Held { _guard: guard, _ticket: ticket }
     }
 
@@ -42,39 +50,38 @@ pub(super) struct Held {
 struct Ticket {
     shards: Arc<[Shard; SHARDS]>,
     repo: RepoId,
-    queue: Arc<AsyncMutex<()>>,
+    order: Arc<AsyncMutex<()>>,
 }
 
 impl Ticket {
     fn new(shards: Arc<[Shard; SHARDS]>, repo: RepoId) -> Self {
-        let queue = match shard(&shards, repo) {
-            Some(mut map) => Arc::clone(map.entry(repo).or_default()),
-            None => Arc::default(),
-        };
-        Self { shards, repo, queue }
+        let order = shard(&shards, repo).map(|mut map| {
+            let queue = map.entry(repo).or_default();
+            queue.tickets += 1;
+            Arc::clone(&queue.order)
+        });
+        Self { shards, repo, order: order.unwrap_or_default() }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(mut map) = shard(&self.shards, self.repo)
-            // The map's and this one: nobody else can come to know it while the shard is locked.
-            && Arc::strong_count(&self.queue) == 2
-        {
-            map.remove(&self.repo);
+        let Some(mut map) = shard(&self.shards, self.repo) else { return };
+        if let Some(queue) = map.get_mut(&self.repo) {
+            queue.tickets -= 1;
+            if queue.tickets == 0 {
+                map.remove(&self.repo);
+            }
         }
     }
 }
 
-fn locked(shard: &Shard) -> MutexGuard<'_, HashMap<RepoId, Arc<AsyncMutex<()>>>> {
+fn locked(shard: &Shard) -> MutexGuard<'_, HashMap<RepoId, Queue>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Always there: the number is taken modulo their count.
-fn shard(
-    shards: &[Shard; SHARDS],
-    repo: RepoId,
-) -> Option<MutexGuard<'_, HashMap<RepoId, Arc<AsyncMutex<()>>>>> {
+fn shard(shards: &[Shard; SHARDS], repo: RepoId) -> Option<MutexGuard<'_, HashMap<RepoId, Queue>>> {
     let number = usize::try_from(repo.0.unsigned_abs()).unwrap_or(0) % SHARDS;
     shards.get(number).map(locked)
 }

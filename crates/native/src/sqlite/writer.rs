@@ -3,20 +3,24 @@
 //! It takes what is queued, runs it in one transaction with a savepoint for each job, and commits. The commit
 //! waits for the disk; only then is anybody answered. So a hundred writers share one wait, and a job that
 //! fails or panics takes nobody with it.
+//!
+//! The queue is short. Who finds it full waits in front of it, in order, and is refused when that takes too long: a
+//! burst is over in less time than its senders would need to try again, while a disk that does not keep up has to be told.
 
 use super::connection::{control, open_writer, refusal, roll_back};
-use super::perform;
+use super::{Bounds, perform};
 use rookery_pds::ports::{EngineError, Job, SqlError};
 use rusqlite::Connection;
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 
 /// Jobs that share a commit. More would let the first of them wait longer than it gains.
 const GROUP: usize = 256;
@@ -29,38 +33,54 @@ type Answer = Result<(), EngineError>;
 struct Queued {
     job: Job,
     answer: oneshot::Sender<Answer>,
+    /// Makes room for the next when the job's turn comes.
+    place: OwnedSemaphorePermit,
 }
 
 /// The writer's queue, and its thread.
 pub(super) struct Writer {
     /// `None` once the engine stops; the thread then finishes what is queued.
-    queue: RwLock<Option<SyncSender<Queued>>>,
+    queue: RwLock<Option<Sender<Queued>>>,
+    /// Room in the queue.
+    places: Arc<Semaphore>,
+    /// How long a job waits for room.
+    patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Opens the database and starts the thread. At most `waiting` jobs queue.
-    pub(super) fn start(path: &Path, waiting: usize) -> Result<Self, StartError> {
-        let connection = open_writer(path)?;
-        let (queue, jobs) = sync_channel(waiting);
+    /// Opens the database and starts the thread.
+    pub(super) fn start(path: &Path, bounds: &Bounds) -> Result<Self, StartError> {
+        let connection = open_writer(path, bounds.busy)?;
+        let (queue, jobs) = channel();
         let thread =
             thread::Builder::new().name("writer".to_owned()).spawn(move || write(connection, &jobs))?;
-        Ok(Self { queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            queue: RwLock::new(Some(queue)),
+            places: Arc::new(Semaphore::new(bounds.queue)),
+            patience: bounds.patience,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Queues `job`. The answer comes when it is on disk, or has failed.
-    pub(super) fn submit(&self, job: Job) -> Result<oneshot::Receiver<Answer>, EngineError> {
+    pub(super) async fn submit(&self, job: Job) -> Result<oneshot::Receiver<Answer>, EngineError> {
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => timeout(self.patience, Arc::clone(&self.places).acquire_owned())
+                .await
+                .map_err(|_| EngineError::Overloaded)?
+                .map_err(|_| EngineError::Stopped)?,
+        };
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
-        match queue.as_ref().map(|queue| queue.try_send(Queued { job, answer })) {
-            Some(Ok(())) => Ok(answered),
-            Some(Err(TrySendError::Full(_))) => Err(EngineError::Overloaded),
-            Some(Err(TrySendError::Disconnected(_))) | None => Err(EngineError::Stopped),
-        }
+        let queued = queue.as_ref().is_some_and(|queue| queue.send(Queued { job, answer, place }).is_ok());
+        if queued { Ok(answered) } else { Err(EngineError::Stopped) }
     }
 
     /// Takes no more jobs, finishes what is queued, checkpoints and closes. Blocks.
     pub(super) fn stop(&self) {
+        self.places.close();
         self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
@@ -87,7 +107,8 @@ fn write(connection: Connection, jobs: &Receiver<Queued>) {
     while let Ok(first) = jobs.recv() {
         group.push(first);
         group.extend(jobs.try_iter().take(GROUP - 1));
-        Group { connection: &connection, done: Vec::with_capacity(group.len()) }.run(group.drain(..));
+        Group { connection: &connection, done: Vec::with_capacity(group.len()), refused: false }
+            .run(group.drain(..));
     }
     close(connection);
 }
@@ -97,25 +118,36 @@ struct Group<'a> {
     connection: &'a Connection,
     /// Jobs that went well so far; they wait for the commit.
     done: Vec<oneshot::Sender<Answer>>,
+    /// No transaction could be started.
+    refused: bool,
 }
 
 impl Group<'_> {
     fn run(mut self, jobs: impl Iterator<Item = Queued>) {
-        for Queued { job, answer } in jobs {
-            match self.one(job) {
+        for Queued { job, answer, place } in jobs {
+            drop(place);
+            match self.begin().and_then(|()| Ok(self.one(job)?)) {
                 Ok(()) => self.done.push(answer),
                 Err(error) => {
-                    let _ = answer.send(Err(error.into()));
+                    let _ = answer.send(Err(error));
                 }
             }
         }
         self.commit();
     }
 
-    fn one(&mut self, job: Job) -> Result<(), SqlError> {
-        if self.connection.is_autocommit() {
-            control(self.connection, "BEGIN IMMEDIATE")?;
+    /// Fails when somebody else, such as an operator's shell, holds the database. That is waited for once a group: were
+    /// it once a job, the queue would move on by a job each [`Bounds::busy`].
+    fn begin(&mut self) -> Answer {
+        if self.connection.is_autocommit() && !self.refused {
+            let begun = control(self.connection, "BEGIN IMMEDIATE");
+            self.refused =
+                begun.inspect_err(|error| tracing::error!(%error, "cannot start a transaction")).is_err();
         }
+        if self.refused { Err(EngineError::Overloaded) } else { Ok(()) }
+    }
+
+    fn one(&mut self, job: Job) -> Result<(), SqlError> {
         control(self.connection, "SAVEPOINT job")?;
         let outcome = catch_unwind(AssertUnwindSafe(|| perform(self.connection, job)))
             .unwrap_or_else(|panic| Err(SqlError::Other(format!("the job panicked: {}", told(&*panic)))));
