@@ -29,7 +29,7 @@ pub enum CarError {
     /// The header is not `{roots: [...], version: 1}` in DAG-CBOR.
     #[error("CAR header: {0}")]
     Header(String),
-    /// A length is malformed.
+    /// A length is malformed, or too short to hold a CID.
     #[error("CAR section {0}: malformed length")]
     Length(u64),
     /// A section is longer than the limit.
@@ -97,7 +97,7 @@ impl Reader {
             return Ok(None);
         };
         let at = self.section;
-        let (head, block) = section.split_at_checked(CID).ok_or(CarError::Truncated(at))?;
+        let (head, block) = section.split_at_checked(CID).ok_or(CarError::Length(at))?;
         let cid = Cid::from_bytes(head).map_err(|error| CarError::Cid(at, error))?;
         if !cid.verifies(block) {
             return Err(CarError::Hash { section: at, cid });

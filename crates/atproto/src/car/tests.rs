@@ -61,6 +61,24 @@ fn a_length_longer_than_needed_is_refused() {
 }
 
 #[test]
+fn a_section_too_short_for_a_cid_is_refused() {
+    for short in [0u8, 1, 35] {
+        let mut bytes = sample(&[]);
+        bytes.push(short);
+        bytes.extend(std::iter::repeat_n(1, short.into()));
+        assert!(matches!(read_all(&bytes), Err(CarError::Length(0))));
+    }
+}
+
+#[test]
+fn a_header_over_the_limit_is_refused_before_it_arrives() {
+    let mut bytes = Vec::new();
+    varint::write(4097, &mut bytes);
+    assert!(matches!(read_all(&bytes), Err(CarError::TooLong { limit: 4096, .. })));
+    assert!(matches!(read_all(&header(&[Cid::raw(b"x"); 200])), Err(CarError::TooLong { .. })));
+}
+
+#[test]
 fn a_section_over_the_limit_is_refused_before_it_arrives() {
     let mut bytes = sample(&[]);
     varint::write(u64::MAX >> 2, &mut bytes);

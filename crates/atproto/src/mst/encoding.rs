@@ -1,14 +1,18 @@
 //! Nodes as bytes, and the layer of a key.
 
-use super::node::{Child, Entry, Node};
+use super::node::{Child, Entry, Node, Spot};
 use super::{Link, NodeFault, Place, StoredNode};
-use crate::data::Cid;
 use crate::data::cbor::{Reader, Writer};
-use bytes::Bytes;
+use crate::data::{Cid, Codec};
 use sha2::{Digest, Sha256};
 
 /// The longest key: a collection of 317 characters, a slash and a record key of 512 stay below it.
 pub const MAX_KEY_LEN: usize = 1024;
+
+/// The most keys of one node. A node of ordinary keys has 4, and one in 10^12 has 100; more than this is made by choosing
+/// keys for their hashes, and would make each write as costly as the node is large (repository spec, "Security
+/// Considerations"). The longest keys still give a block below 2 MB.
+pub const MAX_NODE_KEYS: usize = 1000;
 
 /// The layer of a key: leading zero bits of its SHA-256, counted in pairs.
 pub fn key_layer(key: &str) -> u8 {
@@ -24,10 +28,12 @@ pub fn key_layer(key: &str) -> u8 {
     layer
 }
 
-/// True for `collection/rkey` in the characters that paths are made of.
+/// True for `collection/rkey` in the characters that paths are made of (repository spec, "Repository Paths"). Whether they
+/// are a collection and a record key is for the layer above to say.
 pub(super) fn is_path(key: &str) -> bool {
     let part = |text: &str| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:~".contains(&byte))
+        !matches!(text, "" | "." | "..")
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:~".contains(&byte))
     };
     key.len() <= MAX_KEY_LEN
         && key.split_once('/').is_some_and(|(collection, rkey)| part(collection) && part(rkey))
@@ -63,45 +69,51 @@ pub(super) fn encode(entries: &[Entry], subtrees: &[Option<Cid>]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Reads a node strictly: everything that can be said of it without its subtrees. `layer` is where it must belong; the top
-/// node's follows from its keys.
-pub(super) fn decode(link: Link, stored: StoredNode, layer: Option<u8>) -> Result<Node, NodeFault> {
-    let parsed = parse(&stored.block)?;
-    let layer = match (layer, parsed.entries.first()) {
-        (Some(layer), _) => layer,
-        (None, Some((key, ..))) => key_layer(key),
-        (None, None) if parsed.left.is_none() => 0,
-        (None, None) => return Err(NodeFault::Empty),
-    };
-    let mut places = Places::new(&stored.children);
-    let left = parsed.left.map(|cid| places.child(cid)).transpose()?;
-    let mut entries = Vec::with_capacity(parsed.entries.len());
-    for (at, (key, value, subtree)) in parsed.entries.into_iter().enumerate() {
-        if key_layer(&key) != layer {
-            return Err(NodeFault::Layer(at));
-        }
-        let right = subtree.map(|cid| places.child(cid)).transpose()?;
-        entries.push(Entry { key, value, right });
+/// Reads a node strictly: everything that can be said of it at its spot without its subtrees.
+pub(super) fn decode(link: Link, stored: StoredNode, spot: Spot<'_>) -> Result<Node, NodeFault> {
+    if link.cid.codec() != Codec::DagCbor {
+        return Err(NodeFault::Codec);
     }
-    places.finish()?;
-    let node = Node { layer, stored: Some((link, stored)), dirty: false, left, entries };
-    if layer == 0 && node.children().next().is_some() {
+    let mut node = parse(&stored.block)?;
+    let top = spot.layer.is_none();
+    node.layer = match (spot.layer, node.entries.first()) {
+        (Some(layer), _) => layer,
+        (None, Some(first)) => key_layer(&first.key),
+        (None, None) => 0,
+    };
+    if node.entries.is_empty() && top != node.left.is_none() {
+        return Err(NodeFault::Empty);
+    }
+    if let Some(at) = node.entries.iter().position(|entry| key_layer(&entry.key) != node.layer) {
+        return Err(NodeFault::Layer(at));
+    }
+    let first = node.entries.first().map(|entry| &*entry.key);
+    let last = node.entries.last().map(|entry| &*entry.key);
+    if first.zip(spot.after).is_some_and(|(first, after)| first <= after)
+        || last.zip(spot.before).is_some_and(|(last, before)| last >= before)
+    {
+        return Err(NodeFault::Bounds);
+    }
+    if node.layer == 0 && node.slots().flatten().next().is_some() {
         return Err(NodeFault::Depth);
     }
+    set_places(&mut node, &stored.children)?;
+    node.stored = Some((link, stored));
+    node.dirty = false;
     Ok(node)
 }
 
-struct Parsed {
-    left: Option<Cid>,
-    entries: Vec<(Box<str>, Cid, Option<Cid>)>,
-}
-
-fn parse(block: &Bytes) -> Result<Parsed, NodeFault> {
+/// What the block itself says. Its subtrees have no places yet and it has no layer.
+fn parse(block: &[u8]) -> Result<Node, NodeFault> {
+    let mut node = Node::new(0);
     let mut reader = Reader::new(block);
     let members = reader.map()?;
     reader.expect_key("e")?;
     let count = reader.array()?;
-    let mut entries: Vec<(Box<str>, Cid, Option<Cid>)> = Vec::new();
+    if count > MAX_NODE_KEYS {
+        return Err(NodeFault::TooManyKeys);
+    }
+    node.entries.reserve(count);
     for at in 0..count {
         if reader.map()? != 4 {
             return Err(NodeFault::Members);
@@ -111,20 +123,25 @@ fn parse(block: &Bytes) -> Result<Parsed, NodeFault> {
         reader.expect_key("p")?;
         let shared = usize::try_from(reader.uint()?).map_err(|_| NodeFault::Prefix(at))?;
         reader.expect_key("t")?;
-        let subtree = reader.link_or_null()?;
+        let right = subtree(&mut reader)?;
         reader.expect_key("v")?;
         let value = reader.link()?;
-        let before = entries.last().map_or("", |(key, ..)| key);
-        let key = join(before, shared, rest, at)?;
-        entries.push((key.into(), value, subtree));
+        let before = node.entries.last().map_or("", |entry| &entry.key);
+        let key = join(before, shared, rest, at)?.into();
+        node.entries.push(Entry { key, value, right });
     }
     reader.expect_key("l")?;
-    let left = reader.link_or_null()?;
+    node.left = subtree(&mut reader)?;
     reader.finish()?;
-    if members != 2 {
-        return Err(NodeFault::Members);
+    if members == 2 { Ok(node) } else { Err(NodeFault::Members) }
+}
+
+fn subtree(reader: &mut Reader<'_>) -> Result<Option<Child>, NodeFault> {
+    let cid = reader.link_or_null()?;
+    if cid.is_some_and(|cid| cid.codec() != Codec::DagCbor) {
+        return Err(NodeFault::Codec);
     }
-    Ok(Parsed { left, entries })
+    Ok(cid.map(|cid| Child::from(Link::to_cid(cid))))
 }
 
 /// The key of entry `at` from what it shares with the one before and the rest.
@@ -143,27 +160,17 @@ fn join(before: &str, shared: usize, rest: &[u8], at: usize) -> Result<String, N
     Ok(key)
 }
 
-/// Hands out the places of subtrees in order; none at all where only CIDs are known.
-struct Places<'a> {
-    rest: std::slice::Iter<'a, Place>,
-    known: bool,
-}
-
-impl<'a> Places<'a> {
-    fn new(places: &'a [Place]) -> Self {
-        Self { rest: places.iter(), known: !places.is_empty() }
+/// Gives the subtrees their places; none at all are known where only CIDs are.
+fn set_places(node: &mut Node, places: &[Place]) -> Result<(), NodeFault> {
+    if places.is_empty() {
+        return Ok(());
     }
-
-    fn child(&mut self, cid: Cid) -> Result<Child, NodeFault> {
-        let place = match self.rest.next() {
-            Some(place) => *place,
-            None if self.known => return Err(NodeFault::Places),
-            None => Place(0),
-        };
-        Ok(Child::from(Link { cid, place }))
+    let mut places = places.iter();
+    for child in node.slots_mut().flatten() {
+        let known = places.next().ok_or(NodeFault::Places)?;
+        if let Child::Stub(Link { place, .. }) = child {
+            *place = *known;
+        }
     }
-
-    fn finish(mut self) -> Result<(), NodeFault> {
-        if self.rest.next().is_none() { Ok(()) } else { Err(NodeFault::Places) }
-    }
+    if places.next().is_none() { Ok(()) } else { Err(NodeFault::Places) }
 }

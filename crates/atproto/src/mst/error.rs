@@ -3,7 +3,7 @@
 use crate::data::Cid;
 use crate::data::cbor::CborError;
 
-/// Why a tree could not be read or edited; it is as it was stored.
+/// Why a tree could not be read or edited. What failed has changed nothing: the tree is as it was before the call.
 #[derive(Debug, thiserror::Error)]
 pub enum MstError<E: std::error::Error + 'static> {
     /// The source failed.
@@ -29,6 +29,12 @@ pub enum MstError<E: std::error::Error + 'static> {
     /// Not a key that a tree can hold.
     #[error("not a record path of at most {max} bytes: {0:?}", max = super::MAX_KEY_LEN)]
     Key(String),
+    /// Keys have been chosen so that one node would hold too many.
+    #[error(
+        "{0} keys would share one node of the tree, at most {max} may: use record keys that are not chosen by their hashes",
+        max = super::MAX_NODE_KEYS
+    )]
+    Full(usize),
 }
 
 /// What is wrong with a node.
@@ -52,9 +58,18 @@ pub enum NodeFault {
     /// A key belongs to another layer than its node.
     #[error("entry {0} belongs to another layer")]
     Layer(usize),
+    /// Keys are not between those of the nodes above.
+    #[error("its keys are out of order with those of the nodes above")]
+    Bounds,
+    /// More keys than a node may have.
+    #[error("it has more than {max} keys", max = super::MAX_NODE_KEYS)]
+    TooManyKeys,
     /// A node without entries at the top or without a subtree.
     #[error("a node without entries must stand between two layers")]
     Empty,
+    /// A link to a node is not to DAG-CBOR.
+    #[error("nodes are DAG-CBOR, a link says something else")]
+    Codec,
     /// A subtree below layer 0.
     #[error("a node of layer 0 has a subtree")]
     Depth,

@@ -1,8 +1,8 @@
 //! Adding a key: the subtree that spans it is split.
 
 use super::encoding::is_path;
-use super::node::{Child, Entry, Node};
-use super::{Mst, MstError, NodeSource, key_layer};
+use super::node::{Child, Entry, Node, Spot};
+use super::{Mst, MstError, NodeSource, key_layer, locate};
 use crate::data::Cid;
 
 impl<S: NodeSource> Mst<S> {
@@ -11,24 +11,25 @@ impl<S: NodeSource> Mst<S> {
         if !is_path(key) {
             return Err(MstError::Key(key.to_owned()));
         }
-        if self.get(key)?.is_some() {
+        // Down to the bottom, so that every node that is split is loaded.
+        if locate(&self.source, &mut self.root, key, 0)?.is_some() {
             return Err(MstError::Exists(key.to_owned()));
         }
         let layer = key_layer(key);
-        let top = self.root.open(&self.source, None)?;
+        let top = self.root.open(&self.source, Spot::TOP)?;
         if top.is_empty() {
             top.layer = layer;
         }
-        if layer > top.layer {
-            let below = top.layer;
-            let old = std::mem::replace(top, Node::new(layer));
-            let (left, right) = split(&self.source, Child::from(old), below, key)?;
-            top.left = left.map(|child| raise(child, below, layer));
-            let right = right.map(|child| raise(child, below, layer));
-            top.entries.push(Entry { key: key.into(), value, right });
-            return Ok(());
+        if layer <= top.layer {
+            return insert_below(&self.source, top, key, layer, value);
         }
-        insert_below(&self.source, top, key, layer, value)
+        let old = std::mem::replace(top, Node::new(layer));
+        let below = old.layer;
+        let (left, right) = split(old, key)?;
+        top.left = left.map(|child| raise(child, below, layer));
+        let right = right.map(|child| raise(child, below, layer));
+        top.entries.push(Entry { key: key.into(), value, right });
+        Ok(())
     }
 }
 
@@ -40,31 +41,32 @@ fn insert_below<S: NodeSource>(
     layer: u8,
     value: Cid,
 ) -> Result<(), MstError<S::Error>> {
+    let mut spot = Spot::TOP;
     loop {
         node.touch();
         let (Ok(at) | Err(at)) = node.find(key);
-        let below = node.layer.saturating_sub(1);
-        if node.layer == layer {
-            let right = match node.slot(at).take() {
-                Some(child) => {
-                    let (left, right) = split(source, child, below, key)?;
-                    *node.slot(at) = left;
-                    right
-                }
-                None => None,
-            };
+        let above = node.layer;
+        if above == layer {
+            let slot = node.slot(at, spot).0;
+            let mut right = None;
+            if let Some(child) = slot.take() {
+                (*slot, right) = split(child.into_loaded()?, key)?;
+            }
             node.entries.insert(at, Entry { key: key.into(), value, right });
             return Ok(());
         }
-        let slot = node.slot(at);
-        if slot.is_none() {
-            let mut leaf = Node::new(layer);
-            leaf.entries.push(Entry { key: key.into(), value, right: None });
-            *slot = Some(raise(Child::from(leaf), layer, below + 1));
-            return Ok(());
+        match node.slot(at, spot) {
+            (Some(child), below) => {
+                node = child.open(source, below)?;
+                spot = below;
+            }
+            (slot, _) => {
+                let mut leaf = Node::new(layer);
+                leaf.entries.push(Entry { key: key.into(), value, right: None });
+                *slot = Some(raise(Child::from(leaf), layer, above));
+                return Ok(());
+            }
         }
-        let Some(child) = slot else { return Ok(()) };
-        node = child.open(source, Some(below))?;
     }
 }
 
@@ -81,27 +83,19 @@ fn raise(mut child: Child, from: u8, to: u8) -> Child {
 /// What is left of a subtree on both sides of a key.
 type Halves = (Option<Child>, Option<Child>);
 
-/// Splits a subtree, whose top is at `layer`, into what is before a key and what is after it. The half with more entries keeps
-/// the stored node's place.
-fn split<S: NodeSource>(
-    source: &S,
-    child: Child,
-    layer: u8,
-    key: &str,
-) -> Result<Halves, MstError<S::Error>> {
-    let mut left = child.into_node(source, Some(layer))?;
+/// Splits a subtree into what is before a key and what is after it. The half with more entries keeps the stored node's place.
+fn split<E: std::error::Error + 'static>(mut left: Node, key: &str) -> Result<Halves, MstError<E>> {
     left.touch();
     let (Ok(at) | Err(at)) = left.find(key);
-    let mut right = Node::new(layer);
-    if let Some(middle) = left.slot(at).take() {
-        let (before, after) = split(source, middle, layer.saturating_sub(1), key)?;
-        *left.slot(at) = before;
-        right.left = after;
+    let mut right = Node::new(left.layer);
+    let slot = left.slot(at, Spot::TOP).0;
+    if let Some(middle) = slot.take() {
+        (*slot, right.left) = split(middle.into_loaded()?, key)?;
     }
     right.entries = left.entries.split_off(at);
     if left.is_empty() || (!right.is_empty() && right.entries.len() > left.entries.len()) {
         right.stored = left.stored.take();
     }
-    let keep = |node: Node| if node.is_empty() { None } else { Some(Child::from(node)) };
+    let keep = |node: Node| (!node.is_empty()).then(|| Child::from(node));
     Ok((keep(left), keep(right)))
 }

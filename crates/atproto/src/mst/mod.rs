@@ -11,9 +11,14 @@
 //! Nodes are loaded when they are needed, from a [`NodeSource`]; an edit loads one path. [`Mst::finish`] encodes and hashes
 //! each changed node once and says what a store must write.
 //!
+//! A node that is loaded is checked against its spot (layer and keys around it), so what is read is canonical as far as it is
+//! read, and the depth of any tree, hostile ones too, is bounded by the 129 layers there are.
+//!
 //! *Tricky*: a batch may pass through the empty tree and come out at another height; splitting must not leave a node without
-//! entries and subtree; after a delete the top may have to come down several layers.
+//! entries and subtree; after deletes the top may have to come down several layers, which is done once, at the end. An edit
+//! loads all that it takes apart or joins before it changes anything, so that one that fails leaves the tree as it was.
 
+mod course;
 mod delete;
 mod diff;
 mod encoding;
@@ -28,7 +33,7 @@ mod source;
 mod walk;
 
 pub use diff::{Difference, diff};
-pub use encoding::{MAX_KEY_LEN, key_layer};
+pub use encoding::{MAX_KEY_LEN, MAX_NODE_KEYS, key_layer};
 pub use error::{MstError, NodeFault};
 pub use finish::{Change, WrittenNode};
 pub use place::{Link, Place, PlacesError, decode_places, encode_places};
@@ -37,7 +42,7 @@ pub use source::{BlockMap, NodeSource, StoredNode};
 pub use walk::{Step, Walk, walk};
 
 use crate::data::Cid;
-use node::{Child, Node};
+use node::{Child, Found, Node, Spot};
 
 /// A tree that can be read and edited.
 #[derive(Debug)]
@@ -61,41 +66,54 @@ impl<S: NodeSource> Mst<S> {
 
     /// The value of a key.
     pub fn get(&mut self, key: &str) -> Result<Option<Cid>, MstError<S::Error>> {
-        let wanted = key_layer(key);
-        let mut node = self.root.open(&self.source, None)?;
-        loop {
-            let at = match node.find(key) {
-                Ok(at) => return Ok(node.entries.get(at).map(|entry| entry.value)),
-                Err(at) => at,
-            };
-            if node.layer <= wanted {
-                return Ok(None);
-            }
-            let below = node.layer.checked_sub(1);
-            let Some(child) = node.child_mut(at) else { return Ok(None) };
-            node = child.open(&self.source, below)?;
-        }
+        let found = locate(&self.source, &mut self.root, key, key_layer(key))?;
+        Ok(found.and_then(|(node, at, _)| node.entries.get(at)).map(|entry| entry.value))
     }
 
     /// Gives a present key another value, and returns the one it had.
     pub fn update(&mut self, key: &str, value: Cid) -> Result<Cid, MstError<S::Error>> {
+        let absent = || MstError::Absent(key.to_owned());
         if self.get(key)?.is_none() {
-            return Err(MstError::Absent(key.to_owned()));
+            return Err(absent());
         }
-        let mut node = self.root.open(&self.source, None)?;
+        let mut spot = Spot::TOP;
+        let mut node = self.root.open(&self.source, spot)?;
         loop {
             node.touch();
             let at = match node.find(key) {
                 Ok(at) => {
-                    let entry = node.entries.get_mut(at).ok_or_else(|| MstError::Absent(key.to_owned()))?;
+                    let entry = node.entries.get_mut(at).ok_or_else(absent)?;
                     return Ok(std::mem::replace(&mut entry.value, value));
                 }
                 Err(at) => at,
             };
-            let below = node.layer.checked_sub(1);
-            let child = node.child_mut(at).ok_or_else(|| MstError::Absent(key.to_owned()))?;
-            node = child.open(&self.source, below)?;
+            let (child, below) = node.slot(at, spot);
+            node = child.as_mut().ok_or_else(absent)?.open(&self.source, below)?;
+            spot = below;
         }
+    }
+}
+
+/// Finds a key. Loads the nodes on the way there, none below layer `lowest`.
+fn locate<'t, S: NodeSource>(
+    source: &S,
+    root: &'t mut Child,
+    key: &str,
+    lowest: u8,
+) -> Result<Option<Found<'t>>, MstError<S::Error>> {
+    let mut spot = Spot::TOP;
+    let mut node = root.open(source, spot)?;
+    loop {
+        let at = match node.find(key) {
+            Ok(at) => return Ok(Some((node, at, spot))),
+            Err(at) => at,
+        };
+        if node.layer <= lowest {
+            return Ok(None);
+        }
+        let (Some(child), below) = node.slot(at, spot) else { return Ok(None) };
+        node = child.open(source, below)?;
+        spot = below;
     }
 }
 

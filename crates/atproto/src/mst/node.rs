@@ -27,64 +27,74 @@ pub(super) struct Entry {
     pub right: Option<Child>,
 }
 
-/// A subtree: its top node when it is loaded, else the link to it. One of the two is always there.
+/// A subtree: the link to it, or its top node once it is loaded or when it is new.
 #[derive(Debug)]
-pub(super) struct Child {
-    stub: Option<Link>,
-    node: Option<Box<Node>>,
+pub(super) enum Child {
+    Stub(Link),
+    Node(Box<Node>),
+}
+
+/// Where a node stands in its tree, which is what one that is loaded there must fit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot<'a> {
+    /// Its layer. The top's follows from its keys.
+    pub layer: Option<u8>,
+    /// The nearest key before the subtree, if there is one.
+    pub after: Option<&'a str>,
+    /// The nearest key after the subtree, if there is one.
+    pub before: Option<&'a str>,
+}
+
+/// A node that has a key, the index of its entry, and the node's spot.
+pub(super) type Found<'a> = (&'a mut Node, usize, Spot<'a>);
+
+impl Spot<'static> {
+    /// The top of a tree.
+    pub(super) const TOP: Self = Self { layer: None, after: None, before: None };
 }
 
 impl From<Link> for Child {
     fn from(link: Link) -> Self {
-        Self { stub: Some(link), node: None }
+        Self::Stub(link)
     }
 }
 
 impl From<Node> for Child {
     fn from(node: Node) -> Self {
-        Self { stub: None, node: Some(Box::new(node)) }
+        Self::Node(Box::new(node))
     }
 }
 
 impl Child {
-    /// The node, loaded now if it was not. `layer` is where it belongs, `None` for the top of a tree.
+    /// The node, loaded now if it was not.
     pub(super) fn open<S: NodeSource>(
         &mut self,
         source: &S,
-        layer: Option<u8>,
+        spot: Spot<'_>,
     ) -> Result<&mut Node, MstError<S::Error>> {
-        if let (Some(link), None) = (self.stub, &self.node) {
-            self.node = Some(Box::new(load(source, link, layer)?));
+        if let Self::Stub(link) = self {
+            *self = Self::from(load(source, *link, spot)?);
         }
-        match &mut self.node {
-            Some(node) => Ok(node),
-            // Not reached: a child is made from a link or from a node.
-            None => Err(MstError::Missing(Cid::dag_cbor(&[]))),
+        match self {
+            Self::Node(node) => Ok(node),
+            // Not reached: it was loaded just now.
+            Self::Stub(link) => Err(MstError::Missing(link.cid)),
         }
     }
 
-    /// The node, taken out.
-    pub(super) fn into_node<S: NodeSource>(
-        mut self,
-        source: &S,
-        layer: Option<u8>,
-    ) -> Result<Node, MstError<S::Error>> {
-        let node = self.open(source, layer)?;
-        let layer = node.layer;
-        Ok(std::mem::replace(node, Node::new(layer)))
+    /// The node, taken out. An edit loads what it takes apart before it changes anything.
+    pub(super) fn into_loaded<E: std::error::Error + 'static>(self) -> Result<Node, MstError<E>> {
+        match self {
+            Self::Node(node) => Ok(*node),
+            Self::Stub(link) => Err(MstError::Missing(link.cid)),
+        }
     }
 
-    /// The node if it is loaded.
-    pub(super) fn loaded_mut(&mut self) -> Option<&mut Node> {
-        self.node.as_deref_mut()
-    }
-
-    /// The link of a node that is stored and unchanged.
+    /// The link of a subtree that is stored and unchanged.
     pub(super) fn clean_link(&self) -> Option<Link> {
-        match &self.node {
-            Some(node) if node.dirty => None,
-            Some(node) => node.stored.as_ref().map(|(link, _)| *link),
-            None => self.stub,
+        match self {
+            Self::Stub(link) => Some(*link),
+            Self::Node(node) => node.clean_link(),
         }
     }
 }
@@ -93,10 +103,10 @@ impl Child {
 pub(super) fn load<S: NodeSource>(
     source: &S,
     link: Link,
-    layer: Option<u8>,
+    spot: Spot<'_>,
 ) -> Result<Node, MstError<S::Error>> {
     let stored = source.load(&link).map_err(MstError::Source)?.ok_or(MstError::Missing(link.cid))?;
-    decode(link, stored, layer).map_err(|fault| MstError::Node { cid: link.cid, fault })
+    decode(link, stored, spot).map_err(|fault| MstError::Node { cid: link.cid, fault })
 }
 
 impl Node {
@@ -120,27 +130,54 @@ impl Node {
         self.entries.binary_search_by(|entry| (*entry.key).cmp(key))
     }
 
-    /// The slot of the subtree before entry `at`, or after the last one.
-    pub(super) fn slot(&mut self, at: usize) -> &mut Option<Child> {
-        match at.checked_sub(1).and_then(|before| self.entries.get_mut(before)) {
-            Some(entry) => &mut entry.right,
-            None => &mut self.left,
+    /// The slot of the subtree before entry `at` (after the last entry, if `at` is their number), and its spot. `spot` is the
+    /// node's own.
+    pub(super) fn slot<'a>(&'a mut self, at: usize, spot: Spot<'a>) -> (&'a mut Option<Child>, Spot<'a>) {
+        let layer = Some(self.layer.saturating_sub(1));
+        let end = self.entries.len();
+        let (earlier, later) = self.entries.split_at_mut(at.min(end));
+        let before = later.first().map(|entry| &*entry.key).or(spot.before);
+        match earlier.last_mut() {
+            Some(Entry { key, right, .. }) => (right, Spot { layer, after: Some(key), before }),
+            None => (&mut self.left, Spot { layer, after: spot.after, before }),
         }
     }
 
-    /// The subtree before entry `at`, or after the last one.
-    pub(super) fn child_mut(&mut self, at: usize) -> Option<&mut Child> {
-        self.slot(at).as_mut()
-    }
-
-    /// Its subtrees in order.
-    pub(super) fn children(&self) -> impl Iterator<Item = &Child> {
-        self.left.iter().chain(self.entries.iter().filter_map(|entry| entry.right.as_ref()))
+    /// The subtrees on both sides of entry `at`, if there are two.
+    pub(super) fn beside<'a>(
+        &'a mut self,
+        at: usize,
+        spot: Spot<'a>,
+    ) -> Option<[(&'a mut Child, Spot<'a>); 2]> {
+        let layer = Some(self.layer.saturating_sub(1));
+        let end = self.entries.len();
+        let (earlier, rest) = self.entries.split_at_mut(at.min(end));
+        let (Entry { key, right, .. }, later) = rest.split_first_mut()?;
+        let key: Option<&str> = Some(key);
+        let (left, after) = match earlier.last_mut() {
+            Some(Entry { key, right, .. }) => (right, Some(&**key)),
+            None => (&mut self.left, spot.after),
+        };
+        let before = later.first().map(|entry| &*entry.key).or(spot.before);
+        Some([
+            (left.as_mut()?, Spot { layer, after, before: key }),
+            (right.as_mut()?, Spot { layer, after: key, before }),
+        ])
     }
 
     /// Every slot in order: one more than there are entries.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Option<Child>> {
+        std::iter::once(&self.left).chain(self.entries.iter().map(|entry| &entry.right))
+    }
+
+    /// Every slot in order, to change.
     pub(super) fn slots_mut(&mut self) -> impl Iterator<Item = &mut Option<Child>> {
         std::iter::once(&mut self.left).chain(self.entries.iter_mut().map(|entry| &mut entry.right))
+    }
+
+    /// Its link, if it is stored and unchanged.
+    pub(super) fn clean_link(&self) -> Option<Link> {
+        if self.dirty { None } else { self.link() }
     }
 
     /// Where it is stored, if it is.

@@ -1,6 +1,7 @@
-//! The nodes that prove what a tree says, and those that let others undo a change (sync spec, covering proofs).
+//! The nodes that prove what a tree says, and those that let others undo a change (repository spec, "operation inversion").
 
-use super::node::{Child, Node};
+use super::finish::block_of;
+use super::node::{Child, Found, Node, Spot};
 use super::{Mst, MstError, NodeSource};
 use crate::data::Cid;
 use bytes::Bytes;
@@ -9,53 +10,50 @@ use std::collections::BTreeMap;
 impl<S: NodeSource> Mst<S> {
     /// The nodes of this tree that anyone needs to check and to undo operations on `keys`, in any order: the path
     /// to each key, and for a key that is there also the paths to the keys before and after it, since undoing its creation
-    /// merges what is between them. Call it after [`finish`](Self::finish).
+    /// merges what is between them. After [`finish`](Self::finish) nothing is encoded for it.
     pub fn proof<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k str>,
     ) -> Result<BTreeMap<Cid, Bytes>, MstError<S::Error>> {
+        self.trim()?;
         let mut blocks = BTreeMap::new();
+        let mut take = |cid, block| drop(blocks.insert(cid, block));
         for key in keys {
-            descend(&self.source, &mut self.root, key, true, &mut |cid, block| {
-                blocks.insert(cid, block);
-            })?;
+            if let Some((node, at, spot)) = descend(&self.source, &mut self.root, key, &mut take)? {
+                edge(&self.source, node.slot(at, spot), Side::Last, &mut take)?;
+                edge(&self.source, node.slot(at + 1, spot), Side::First, &mut take)?;
+            }
         }
         Ok(blocks)
     }
 
     /// The nodes from the top to a key, or to where it would be: proof that it is, or is not, in the tree.
     pub fn path(&mut self, key: &str) -> Result<Vec<(Cid, Bytes)>, MstError<S::Error>> {
+        self.trim()?;
         let mut path = Vec::new();
-        descend(&self.source, &mut self.root, key, false, &mut |cid, block| path.push((cid, block)))?;
+        descend(&self.source, &mut self.root, key, &mut |cid, block| path.push((cid, block)))?;
         Ok(path)
     }
 }
 
-/// Collects the nodes down to a key, with its neighbours' paths below it if `covering`.
-fn descend<S: NodeSource>(
+/// Finds a key and collects the nodes on the way there.
+fn descend<'t, S: NodeSource>(
     source: &S,
-    root: &mut Child,
+    root: &'t mut Child,
     key: &str,
-    covering: bool,
     take: &mut impl FnMut(Cid, Bytes),
-) -> Result<(), MstError<S::Error>> {
-    let mut node = root.open(source, None)?;
+) -> Result<Option<Found<'t>>, MstError<S::Error>> {
+    let mut spot = Spot::TOP;
+    let mut node = root.open(source, spot)?;
     loop {
         collect(node, take);
-        let below = node.layer.checked_sub(1);
-        match node.find(key) {
-            Ok(at) => {
-                if covering {
-                    spine(source, node.child_mut(at), below, Side::Last, take)?;
-                    spine(source, node.child_mut(at + 1), below, Side::First, take)?;
-                }
-                return Ok(());
-            }
-            Err(at) => match node.child_mut(at) {
-                Some(child) => node = child.open(source, below)?,
-                None => return Ok(()),
-            },
-        }
+        let at = match node.find(key) {
+            Ok(at) => return Ok(Some((node, at, spot))),
+            Err(at) => at,
+        };
+        let (Some(child), below) = node.slot(at, spot) else { return Ok(None) };
+        node = child.open(source, below)?;
+        spot = below;
     }
 }
 
@@ -66,28 +64,25 @@ enum Side {
 }
 
 /// Collects the nodes along one edge of a subtree.
-fn spine<S: NodeSource>(
+fn edge<'t, S: NodeSource>(
     source: &S,
-    mut next: Option<&mut Child>,
-    mut layer: Option<u8>,
+    mut next: (&'t mut Option<Child>, Spot<'t>),
     side: Side,
     take: &mut impl FnMut(Cid, Bytes),
 ) -> Result<(), MstError<S::Error>> {
-    while let Some(child) = next {
-        let node = child.open(source, layer)?;
+    while let (Some(child), spot) = next {
+        let node = child.open(source, spot)?;
         collect(node, take);
-        layer = node.layer.checked_sub(1);
         let at = match side {
             Side::First => 0,
             Side::Last => node.entries.len(),
         };
-        next = node.child_mut(at);
+        next = node.slot(at, spot);
     }
     Ok(())
 }
 
 fn collect(node: &Node, take: &mut impl FnMut(Cid, Bytes)) {
-    if let Some((link, stored)) = &node.stored {
-        take(link.cid, stored.block.clone());
-    }
+    let (cid, block) = block_of(node);
+    take(cid, block);
 }

@@ -1,3 +1,5 @@
+mod against_a_model;
+
 use super::*;
 use std::collections::BTreeMap;
 

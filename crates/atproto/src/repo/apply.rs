@@ -4,7 +4,7 @@ use super::Commit;
 use crate::crypto::SecretKey;
 use crate::data::Cid;
 use crate::mst::{BlockMap, Change, Link, Mst, MstError, NodeSource, Place};
-use crate::syntax::{Did, Tid};
+use crate::syntax::{Did, Nsid, RecordKey, Tid};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -162,9 +162,19 @@ fn signed<S>(
     Applied { head, commit_block, since, prev_data, ops, change, tree }
 }
 
+/// True for `collection/rkey` with a collection and a record key as the protocol has them (repository spec, "Repository
+/// Paths").
+pub(super) fn is_record_path(path: &str) -> bool {
+    path.split_once('/')
+        .is_some_and(|(collection, rkey)| Nsid::parse(collection).is_ok() && RecordKey::parse(rkey).is_ok())
+}
+
 /// Does one write and says what was there before it.
 fn write_one<S: NodeSource>(tree: &mut Mst<S>, write: &Write) -> Result<Option<Cid>, ApplyError<S::Error>> {
     let path = write.path.as_str();
+    if !is_record_path(path) {
+        return Err(MstError::Key(path.to_owned()).into());
+    }
     let found = tree.get(path)?;
     if write.swap.is_some_and(|expected| expected != found) {
         return Err(ApplyError::Swap { path: path.to_owned(), found });

@@ -1,8 +1,8 @@
 //! The commit object.
 
 use crate::crypto::{PublicKey, SIGNATURE_LEN, SecretKey, SignatureError};
-use crate::data::Cid;
 use crate::data::cbor::{CborError, Reader, Writer};
+use crate::data::{Cid, Codec};
 use crate::syntax::{Did, SyntaxError, Tid};
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ pub struct Commit {
     pub rev: Tid,
     /// The root of the tree.
     pub data: Cid,
-    /// The commit before; always null where we write, tolerated where we read.
+    /// The commit before: always null where we write, tolerated where we read. The member itself is never missing.
     pub prev: Option<Cid>,
     /// ECDSA over the commit without this member, compact and low-S.
     pub sig: [u8; SIGNATURE_LEN],
@@ -66,18 +66,16 @@ impl Commit {
         let sig = reader.bytes()?.try_into().map_err(|_| CommitError::Shape("`sig` must be 64 bytes"))?;
         reader.expect_key("data")?;
         let data = reader.link()?;
-        // Repositories of version 3 may lack `prev` when they come from elsewhere.
-        let prev = if members == 6 {
-            reader.expect_key("prev")?;
-            reader.link_or_null()?
-        } else {
-            None
-        };
+        reader.expect_key("prev")?;
+        let prev = reader.link_or_null()?;
         reader.expect_key("version")?;
         let version = reader.uint()?;
         reader.finish()?;
-        if !matches!(members, 5 | 6) || version != VERSION {
+        if members != 6 || version != VERSION {
             return Err(CommitError::Shape("it must have the members of version 3"));
+        }
+        if [Some(data), prev].into_iter().flatten().any(|link| link.codec() != Codec::DagCbor) {
+            return Err(CommitError::Shape("`data` and `prev` must link to DAG-CBOR"));
         }
         Ok(Self { did, rev, data, prev, sig })
     }
@@ -113,7 +111,7 @@ impl Commit {
 mod tests {
     use super::*;
     use crate::crypto::Curve;
-    use crate::data::cbor;
+    use crate::data::{Map, Value, cbor};
 
     fn sample(curve: Curve) -> (Commit, SecretKey) {
         let key = SecretKey::from_bytes(curve, &[5; 32]).unwrap();
@@ -141,6 +139,44 @@ mod tests {
         let other = Commit { rev: Tid::new(1, 1), ..commit.clone() };
         assert!(other.verify(&key.public()).is_err());
         assert!(commit.verify(&SecretKey::from_bytes(Curve::K256, &[6; 32]).unwrap().public()).is_err());
+    }
+
+    #[test]
+    fn a_commit_of_others_may_name_the_one_before() {
+        let (commit, key) = sample(Curve::P256);
+        let mut commit = Commit { prev: Some(Cid::dag_cbor(b"before")), ..commit };
+        commit.sig = key.sign(&commit.encoded(false));
+        let read = Commit::decode(&commit.encode()).unwrap();
+        assert_eq!(read, commit);
+        read.verify(&key.public()).unwrap();
+        assert!(Commit { prev: None, ..read }.verify(&key.public()).is_err(), "it is signed too");
+    }
+
+    #[test]
+    fn members_that_are_missing_added_or_of_another_version_are_refused() {
+        let (commit, _) = sample(Curve::K256);
+        let Value::Map(whole) = cbor::decode(&commit.encode()).unwrap() else { panic!("a map") };
+        let read = |map: Map| Commit::decode(&cbor::encode(&Value::Map(map)));
+        assert!(read(whole.clone()).is_ok());
+        for member in ["did", "rev", "sig", "data", "prev", "version"] {
+            let mut map = whole.clone();
+            map.remove(member);
+            assert!(read(map).is_err(), "{member}");
+        }
+        for (member, value) in [
+            ("more", Value::Null),
+            ("version", Value::Int(2)),
+            ("did", Value::Text("alice".into())),
+            ("rev", Value::Text("today".into())),
+            ("sig", Value::Bytes(vec![0; 63])),
+            ("data", Value::Null),
+            ("data", Value::Link(Cid::raw(b"tree"))),
+            ("prev", Value::Link(Cid::raw(b"commit"))),
+        ] {
+            let mut map = whole.clone();
+            map.insert(member.to_owned(), value);
+            assert!(read(map).is_err(), "{member}");
+        }
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod verify;
 
 pub use apply::{Action, Applied, ApplyError, Head, RepoOp, Write, apply, create};
 pub use commit::{Commit, CommitError};
-pub use verify::{VerifiedRepo, VerifyError, invert, verify_repo};
+pub use verify::{VerifiedRepo, VerifyError, invert, verify_commit_diff, verify_repo};

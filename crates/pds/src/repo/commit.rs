@@ -16,7 +16,7 @@ use crate::store::repo::Nodes;
 use bytes::Bytes;
 use http::StatusCode;
 use rookery_atproto::data::Cid;
-use rookery_atproto::mst::Change;
+use rookery_atproto::mst::{Change, MstError};
 use rookery_atproto::repo::{self, Action, ApplyError, Head};
 use rookery_atproto::syntax::{Nsid, RecordKey, Tid};
 use std::sync::Arc;
@@ -259,6 +259,7 @@ fn refused(did: impl std::fmt::Display, error: ApplyError<SqlError>) -> Error {
             Some(cid) => format!("Record at at://{did}/{path} was {cid}. Read it again and retry."),
             None => format!("There is no record at at://{did}/{path}."),
         }),
+        ApplyError::Mst(error @ (MstError::Full(_) | MstError::Key(_))) => invalid_request(error.to_string()),
         other => internal(other.to_string()),
     }
 }

@@ -97,6 +97,19 @@ fn creates_updates_and_swaps_that_do_not_fit_are_refused() {
     assert!(repo.write(2, &[swap]).unwrap().is_some());
 }
 
+#[test]
+fn paths_that_are_no_records_are_refused() {
+    let mut repo = Repo::new();
+    for path in
+        ["com.example.note/..", "com.example.note/a/b", "note/a", "com.example.note/", "com.example.note"]
+    {
+        for action in [Action::Put(record(1).0), Action::Delete] {
+            let refused = repo.write(1, &[Write { path: path.into(), action, swap: None }]);
+            assert!(matches!(refused, Err(ApplyError::Mst(MstError::Key(_)))), "{path}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_batches_invert_from_their_proof_and_the_export_verifies(

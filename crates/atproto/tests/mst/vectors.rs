@@ -1,6 +1,6 @@
 //! The published vectors of the tree: `mst/key_heights.json`, `mst/example_keys.txt`, `firehose/commit-proof-fixtures.json`.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "this is test code")]
 
+use super::reference::tree_of;
 use rookery_atproto::data::Cid;
 use rookery_atproto::mst::{BlockMap, Mst, Place, key_layer};
 use rookery_atproto::repo::{RepoOp, invert};
@@ -55,6 +55,8 @@ fn the_example_keys_give_one_root_in_any_order() {
     assert_eq!(build(&others), forwards);
     others.sort_by_key(|key| Cid::raw(key.as_bytes()));
     assert_eq!(build(&others), forwards);
+    let model = keys.iter().map(|key| ((*key).to_owned(), Cid::raw(key.as_bytes()))).collect();
+    assert_eq!(forwards, tree_of(&model).0.cid);
 }
 
 #[test]
