@@ -1,4 +1,5 @@
-//! The tree against a plain second construction of it, a store that knows nodes by place, hostile blocks and the published vectors.
+//! The tree against a plain second construction of it, a store that knows nodes by place, hostile blocks and the
+//! published vectors.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -159,15 +159,18 @@ fn a_link_to_a_node_that_is_not_dag_cbor_is_refused() {
 
 #[test]
 fn keys_beyond_the_bounds_that_their_parents_set_are_refused() {
-    let [low] = keys_of(0);
-    let keys: [&str; 14] = keys_of(1);
+    let lows: [&str; 20] = keys_of(0);
+    let highs: [&str; 14] = keys_of(1);
+    let (low, high) = (lows[0], highs[13]);
+    assert!(low < high);
     let leaf = node(None, &compressed(&[low], || None));
-    let link = Some(Cid::dag_cbor(&leaf));
-    let top = match keys.iter().find(|key| **key > low) {
-        Some(after) => node(None, &compressed(&[after], || link)),
-        None => node(link, &compressed(&keys[..1], || None)),
-    };
+    let link = Cid::dag_cbor(&leaf);
+    let top = node(None, &compressed(&[high], || Some(link)));
     assert!(matches!(fault(&top, &[&leaf]), MstError::Node { fault: NodeFault::Bounds, .. }));
+    let root = Link::to_cid(Cid::dag_cbor(&top));
+    let blocks: BlockMap = [(root.cid, top.into()), (link, leaf.into())].into();
+    let found: Vec<_> = range(&blocks, root, Some(high), false).collect();
+    assert!(matches!(found.as_slice(), [Ok(_), Err(MstError::Node { fault: NodeFault::Bounds, .. })]));
 }
 
 #[test]

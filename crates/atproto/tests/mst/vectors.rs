@@ -1,4 +1,5 @@
-//! The published vectors of the tree: `mst/key_heights.json`, `mst/example_keys.txt`, `firehose/commit-proof-fixtures.json`.
+//! The published vectors of the tree: `mst/key_heights.json`, `mst/example_keys.txt`,
+//! `firehose/commit-proof-fixtures.json`.
 
 use super::reference::tree_of;
 use rookery_atproto::data::Cid;

@@ -119,6 +119,16 @@ fn a_write_loads_one_path_of_a_large_tree() {
     assert!(most <= layers, "{most} nodes of {layers} layers loaded for one write");
 }
 
+#[test]
+fn a_store_that_knows_another_number_of_places_is_refused() {
+    let kept = Kept::of(KEYS.iter().map(|key| (key.clone(), cid(1))).collect());
+    for children in [vec![Place(1)], vec![Place(1); 99]] {
+        kept.store.nodes.borrow_mut().get_mut(&kept.root.place).unwrap().1.children = children;
+        let got = Mst::open(&kept.store, kept.root).get(&KEYS[0]);
+        assert!(matches!(got, Err(MstError::Node { fault: NodeFault::Places, .. })));
+    }
+}
+
 proptest! {
     #[test]
     fn any_batches_give_the_tree_of_their_content_and_its_places(batches in any_batches()) {
