@@ -33,6 +33,8 @@
 //! proof, and so did nothing. When the terms change, requests fail with [`Error::TermsChanged`] until
 //! [`Agent::reconsent`]: signing is never done behind the caller's back.
 
+#![expect(clippy::disallowed_methods, reason = "it runs where the agent runs, with files and a clock")]
+
 pub mod keys;
 
 mod agent;

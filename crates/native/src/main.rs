@@ -1,5 +1,10 @@
 //! The Rookery server and its command line.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is a host: it has the clock, the files and the environment"
+)]
+
 mod cli;
 mod clock;
 mod config;

@@ -7,6 +7,7 @@
 //! not hold. It makes its own agents with handles nobody else has, so that suites can run side by side on one host, also on
 //! one that has other accounts. [`for_each_suite`] is the table of them.
 
+#![expect(clippy::disallowed_methods, reason = "it tests from outside, with a clock of its own")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

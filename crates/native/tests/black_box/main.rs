@@ -1,5 +1,6 @@
 //! The built binary from outside: it is started on a free port with a data directory of its own, and spoken to over HTTP.
 
+#![expect(clippy::disallowed_methods, reason = "it starts hosts and looks into their files")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
