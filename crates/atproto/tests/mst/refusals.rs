@@ -173,6 +173,48 @@ fn keys_beyond_the_bounds_that_their_parents_set_are_refused() {
     assert!(matches!(found.as_slice(), [Ok(_), Err(MstError::Node { fault: NodeFault::Bounds, .. })]));
 }
 
+/// The first key of a layer in the collection `com.example.<letter>`.
+fn key_in(letter: char, layer: u8) -> String {
+    (0..).map(|n| format!("com.example.{letter}/{n}")).find(|key| key_layer(key) == layer).unwrap()
+}
+
+#[test]
+fn a_lookup_or_an_edit_sees_that_keys_are_beyond_the_bounds_of_any_node_above() {
+    // Letters are the order of keys: `m` is at the top, `wrong` is in a node of layer 0 that is reached with `probe`.
+    for (what, middle, wrong, probe) in [
+        ("before the key on the left", None, 'b', 'x'),
+        ("behind the key on the right", None, 'x', 'b'),
+        ("before a key on the left, further up", Some('x'), 'b', 'p'),
+        ("behind a key on the right, further up", Some('c'), 'z', 'd'),
+    ] {
+        let mut blocks = BlockMap::default();
+        let mut below = None;
+        let [wrong, probe_key] = [wrong, probe].map(|letter| key_in(letter, 0));
+        let over = middle.map(|letter| key_in(letter, 1));
+        let top = key_in('m', over.as_ref().map_or(1, |_| 2));
+        for key in [Some(&wrong), over.as_ref(), Some(&top)].into_iter().flatten() {
+            // The subtree is on the side of the key where the probe belongs.
+            let (left, right) = if probe_key < *key { (below, None) } else { (None, below) };
+            let block = node(left, &compressed(&[key], || right));
+            below = Some(Cid::dag_cbor(&block));
+            blocks.insert(Cid::dag_cbor(&block), block.into());
+        }
+        let open = || Mst::open(&blocks, Link::to_cid(below.unwrap()));
+        for found in [
+            open().get(&probe_key).map(drop),
+            open().path(&probe_key).map(drop),
+            open().insert(&probe_key, value(2)),
+            open().update(&probe_key, value(2)).map(drop),
+            open().delete(&probe_key).map(drop),
+        ] {
+            assert!(
+                matches!(found, Err(MstError::Node { fault: NodeFault::Bounds, .. })),
+                "{what}: {found:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_subtree_that_is_linked_over_and_over_is_not_followed_without_end() {
     // Each layer links the one below from every gap: more paths than could ever be walked.
