@@ -3,6 +3,7 @@
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
+use std::time::Duration;
 
 /// Program version, as `_health` tells it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -14,6 +15,15 @@ pub enum PlcChoice {
     Embedded,
     /// The directory at this URL, without a trailing slash.
     Url(String),
+}
+
+/// How much of the event log can be read back. What is past either bound is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// An event's age.
+    pub age: Duration,
+    /// Events in the log.
+    pub events: u64,
 }
 
 /// Configuration of the core.
@@ -29,6 +39,8 @@ pub struct Config {
     pub handle_domain: HandleDomain,
     /// Where did:plc operations go.
     pub plc: PlcChoice,
+    /// How much of the event log is kept.
+    pub retention: Retention,
     /// True on a loopback hostname without TLS.
     pub local: bool,
 }

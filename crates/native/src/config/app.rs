@@ -33,6 +33,7 @@ impl Settings {
             handle_domain: HandleDomain::new(handle_domain.trim())
                 .with_context(|| format!("the handle domain {handle_domain} cannot be used"))?,
             plc: self.plc()?,
+            retention: self.retention,
             local: self.host == Host::Local,
         })
     }

@@ -7,9 +7,11 @@ mod app;
 mod file;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
+use rookery_pds::config::Retention;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +20,11 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:2583";
 const DEFAULT_DATA_DIR: &str = "./data";
 const DEFAULT_LOG: &str = "info";
 const LOCAL: &str = "localhost";
+const DEFAULT_EVENT_RETENTION: &str = "72h";
+const DEFAULT_EVENT_LIMIT: &str = "2000000";
+const DEFAULT_SUBSCRIBERS: &str = "2000";
+const DEFAULT_SUBSCRIBER_MEMORY: &str = "128MiB";
+const DEFAULT_SUBSCRIBER_LAG: &str = "500000";
 
 /// Settings as they are given. None is needed on a laptop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
@@ -41,6 +48,21 @@ pub(crate) struct Given {
     /// Terms of service that agents sign, read anew when the file changes [default: built-in terms]
     #[arg(long, value_name = "FILE", env = "ROOKERY_TERMS_FILE")]
     terms_file: Option<String>,
+    /// How long the firehose can be read back [default: 72h]
+    #[arg(long, value_name = "TIME", env = "ROOKERY_EVENT_RETENTION")]
+    event_retention: Option<String>,
+    /// How many events are kept at most, however young [default: 2000000]
+    #[arg(long, value_name = "COUNT", env = "ROOKERY_EVENT_LIMIT")]
+    event_limit: Option<String>,
+    /// Firehose subscribers at a time [default: 2000]
+    #[arg(long, value_name = "COUNT", env = "ROOKERY_SUBSCRIBERS")]
+    subscribers: Option<String>,
+    /// Memory for the events on their way to all subscribers together [default: 128MiB]
+    #[arg(long, value_name = "SIZE", env = "ROOKERY_SUBSCRIBER_MEMORY")]
+    subscriber_memory: Option<String>,
+    /// Events a subscriber may fall behind before it is cut off [default: 500000]
+    #[arg(long, value_name = "COUNT", env = "ROOKERY_SUBSCRIBER_LAG")]
+    subscriber_lag: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,rookery_pds=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "ROOKERY_LOG")]
     log: Option<String>,
@@ -58,8 +80,21 @@ pub(crate) struct Settings {
     handle_domain: Option<String>,
     plc_url: Option<String>,
     pub(crate) terms_file: Option<PathBuf>,
+    retention: Retention,
+    pub(crate) subscribers: Subscribers,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+}
+
+/// Bounds on the subscribers of the firehose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subscribers {
+    /// Connections at a time.
+    pub(crate) most: usize,
+    /// Bytes of events in memory, for all of them together.
+    pub(crate) memory: usize,
+    /// Events that one may fall behind.
+    pub(crate) lag: u64,
 }
 
 /// How a line of the log looks.
@@ -91,6 +126,11 @@ impl Given {
             handle_domain: either(self.handle_domain, other.handle_domain),
             plc_url: either(self.plc_url, other.plc_url),
             terms_file: either(self.terms_file, other.terms_file),
+            event_retention: either(self.event_retention, other.event_retention),
+            event_limit: either(self.event_limit, other.event_limit),
+            subscribers: either(self.subscribers, other.subscribers),
+            subscriber_memory: either(self.subscriber_memory, other.subscriber_memory),
+            subscriber_lag: either(self.subscriber_lag, other.subscriber_lag),
             log: either(self.log, other.log),
             log_format: either(self.log_format, other.log_format),
         }
@@ -109,6 +149,11 @@ impl Settings {
             format!("cannot listen on {listen}: expected address and port, such as {DEFAULT_LISTEN}")
         })?;
         let host = Host::parse(given.hostname.as_deref().unwrap_or(LOCAL))?;
+        let retention = Retention {
+            age: units::duration(given.event_retention.as_deref().unwrap_or(DEFAULT_EVENT_RETENTION))?,
+            events: units::count(given.event_limit.as_deref().unwrap_or(DEFAULT_EVENT_LIMIT), "events")?,
+        };
+        let subscribers = Subscribers::new(&given)?;
         Ok(Self {
             listen,
             data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),
@@ -116,8 +161,31 @@ impl Settings {
             handle_domain: given.handle_domain,
             plc_url: given.plc_url,
             terms_file: given.terms_file.map(PathBuf::from),
+            retention,
+            subscribers,
             log: given.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: given.log_format.as_deref().map_or(Ok(LogFormat::Text), LogFormat::parse)?,
+        })
+    }
+}
+
+impl Subscribers {
+    /// The largest frame has to fit, and be shared with another.
+    const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
+
+    fn new(given: &Given) -> Result<Self> {
+        let most = given.subscribers.as_deref().unwrap_or(DEFAULT_SUBSCRIBERS);
+        let memory = given.subscriber_memory.as_deref().unwrap_or(DEFAULT_SUBSCRIBER_MEMORY);
+        let lag = given.subscriber_lag.as_deref().unwrap_or(DEFAULT_SUBSCRIBER_LAG);
+        let bytes = units::bytes(memory)?;
+        ensure!(
+            (Self::LEAST_MEMORY..=u64::from(u32::MAX)).contains(&bytes),
+            "the memory for subscribers, {memory}, must be from 8MiB to 4GiB"
+        );
+        Ok(Self {
+            most: usize::try_from(units::count(most, "subscribers")?)?,
+            memory: usize::try_from(bytes)?,
+            lag: units::count(lag, "events")?,
         })
     }
 }
