@@ -8,11 +8,13 @@
 //! | [`mst`] | the Merkle search tree: edits, walks, diffs, proofs |
 //! | [`repo`] | signed commits, applying and inverting writes, verification |
 //! | [`car`] | CAR v1 as streams |
+//! | [`event`] | frames of the firehose |
 //! | [`identity`] | did:plc operations, DID documents, handle rules |
 
 pub mod car;
 pub mod crypto;
 pub mod data;
+pub mod event;
 pub mod identity;
 pub mod mst;
 pub mod repo;

@@ -54,9 +54,9 @@ pub mod limits {
     /// Body of `applyWrites`: a commit's 2,000,000 bytes of blocks, in JSON.
     pub const BATCH_BODY: usize = 4 * 1024 * 1024;
     /// Writes in one commit.
-    pub const WRITES: usize = 200;
-    /// Bytes of all new blocks of one commit (sync spec: `blocks` of `#commit`).
-    pub const COMMIT_BLOCKS: usize = 2_000_000;
+    pub const WRITES: usize = rookery_atproto::event::MAX_OPS;
+    /// Bytes of the blocks of one commit: new records and nodes, and those that others need to check it.
+    pub const COMMIT_BLOCKS: usize = rookery_atproto::event::MAX_COMMIT_BLOCKS;
     /// How far a proof's or token's `iat` may be off, in seconds.
     pub const CLOCK_SKEW: i64 = 300;
     /// Proofs remembered against replay.

@@ -6,12 +6,15 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`app`], [`config`], [`ports`] | the server's state, what the operator decided, what the host supplies |
+//! | [`sequencer`] | the firehose: events into the log, and out of it in order |
 //! | [`store`] | every SQL statement and the schema |
 //! | `repo` | commit, read, export |
+//! | `account` | changes of an account's status and handle |
 //! | `enroll` | from a signed request to an account |
 //! | `plc` | the did:plc directory, embedded or elsewhere |
 //! | [`http`], `xrpc` | routes, authentication, and one file per endpoint |
 
+mod account;
 pub mod app;
 pub mod config;
 mod enroll;
@@ -22,6 +25,7 @@ pub mod ports;
 mod repo;
 mod resolve;
 mod seal;
+pub mod sequencer;
 pub mod store;
 pub mod terms;
 mod well_known;

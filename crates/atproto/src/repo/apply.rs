@@ -1,12 +1,13 @@
 //! Applying writes to a repo: everything that a store must keep, worked out before anything is stored.
 
 use super::Commit;
+use crate::car;
 use crate::crypto::SecretKey;
 use crate::data::Cid;
 use crate::mst::{BlockMap, Change, Link, Mst, MstError, NodeSource, Place};
 use crate::syntax::{Did, Nsid, RecordKey, Tid};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 
 /// Where a repo is.
@@ -79,6 +80,35 @@ impl<S: NodeSource> Applied<S> {
     /// The nodes of the new tree that anyone needs to prove the operations and to invert them.
     pub fn proof(&mut self) -> Result<BTreeMap<Cid, Bytes>, MstError<S::Error>> {
         self.tree.proof(self.ops.iter().map(|op| op.path.as_str()))
+    }
+
+    /// The CAR of the `#commit` event: the commit as its root, every new node, the nodes that others need to invert the
+    /// operations, and `records`, which are the new ones. A block is there once.
+    pub fn diff<'r>(
+        &mut self,
+        records: impl Iterator<Item = (Cid, &'r [u8])>,
+    ) -> Result<Vec<u8>, MstError<S::Error>> {
+        let mut nodes = self.proof()?;
+        let new: HashSet<&Cid> = self.change.new_blocks.iter().collect();
+        for node in self.change.written.iter().filter(|node| new.contains(&node.link.cid)) {
+            nodes.entry(node.link.cid).or_insert_with(|| node.block.clone());
+        }
+        let mut records: Vec<_> = records.collect();
+        let mut seen = HashSet::with_capacity(records.len());
+        records.retain(|(cid, _)| seen.insert(*cid));
+        let bytes = nodes.values().map(Bytes::len).sum::<usize>()
+            + records.iter().map(|(_, body)| body.len()).sum::<usize>()
+            + self.commit_block.len();
+        let mut out = Vec::with_capacity(bytes + (nodes.len() + records.len() + 2) * 40);
+        out.extend_from_slice(&car::header(&[self.head.commit]));
+        car::section(&self.head.commit, &self.commit_block, &mut out);
+        for (cid, block) in &nodes {
+            car::section(cid, block, &mut out);
+        }
+        for (cid, body) in records {
+            car::section(&cid, body, &mut out);
+        }
+        Ok(out)
     }
 }
 

@@ -1,17 +1,18 @@
 //! Making an account: reserve, register, finish.
 
 use super::{Enrolled, Enrollment};
+use crate::account::handle_taken;
 use crate::app::App;
 use crate::config::limits;
-use crate::error::{Error, Result, internal};
+use crate::error::{Result, internal};
 use crate::seal::generate_key;
+use crate::sequencer::emit;
 use crate::store;
 use crate::store::account::NewAccount;
 use crate::store::signup::Pending;
-use http::StatusCode;
 use rookery_atproto::identity::plc::{Operation, UnsignedOperation};
 use rookery_atproto::repo;
-use rookery_atproto::syntax::{Did, Handle};
+use rookery_atproto::syntax::Did;
 use std::sync::Arc;
 
 /// What a reservation ended in.
@@ -90,7 +91,8 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
     let now = app.now_micros();
     let key = app.sealer.open_key(pending.did.as_str(), &pending.signing_key)?;
     let rev = app.tids.next(now.unsigned_abs());
-    let genesis = repo::create(&pending.did, rev, &key).map_err(internal)?;
+    let mut genesis = repo::create(&pending.did, rev, &key).map_err(internal)?;
+    let blocks = genesis.diff(std::iter::empty()).map_err(internal)?;
     let (head, commit_block, change) = (genesis.head, genesis.commit_block, genesis.change);
     app.write(move |sql| {
         // The reservation may be gone: another request of this key failed and released it, or it ran out. What counts is
@@ -114,6 +116,7 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
         let id = store::account::insert(sql, &account)?;
         store::repo::insert_head(sql, id, &head, &commit_block)?;
         store::repo::write_nodes(sql, id, head.rev, &change)?;
+        emit::signup(sql, id, now, &account, &head, (&commit_block, &blocks))?;
         tracing::info!(account.did = %pending.did, account.handle = %pending.handle, "agent enrolled");
         Ok(Enrolled { did: pending.did, handle: Some(pending.handle) })
     })
@@ -129,12 +132,4 @@ async fn release(app: &App, did: Did) {
     if let Err(error) = released.await {
         tracing::warn!(account.did = %did, error = %error, "a failed enrollment keeps its handle until it expires");
     }
-}
-
-fn handle_taken(handle: &Handle) -> Error {
-    Error::new(
-        StatusCode::CONFLICT,
-        "HandleTaken",
-        format!("The handle {handle} is taken. Choose another one."),
-    )
 }

@@ -10,12 +10,14 @@ use crate::error::{Error, Result, internal, invalid_request, invalid_swap, recor
 use crate::http::auth::{Agent, UsedProof};
 use crate::ports::{EngineError, Mode, RepoId, Sql, SqlError, run};
 use crate::repo::record::Encoded;
+use crate::sequencer::emit::datetime;
 use crate::store;
 use crate::store::account::Status;
 use crate::store::repo::Nodes;
 use bytes::Bytes;
 use http::StatusCode;
 use rookery_atproto::data::Cid;
+use rookery_atproto::event::{self, CommitEvent, Unsequenced};
 use rookery_atproto::mst::{Change, MstError};
 use rookery_atproto::repo::{self, Action, ApplyError, Head};
 use rookery_atproto::syntax::{Nsid, RecordKey, Tid};
@@ -76,6 +78,10 @@ struct Prepared {
     change: Change,
     /// What happens to records.
     records: Vec<RecordChange>,
+    /// What the firehose tells of it.
+    event: Unsequenced,
+    /// When, in microseconds.
+    now: i64,
 }
 
 /// What happens to a record, by the index of the last write to its path in the batch.
@@ -154,7 +160,8 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         )));
     }
     let key = app.sealer.open_key(writable.did.as_str(), &writable.signing_key)?;
-    let rev = app.tids.next_after(app.now_micros().unsigned_abs(), Some(head.rev));
+    let now = app.now_micros();
+    let rev = app.tids.next_after(now.unsigned_abs(), Some(head.rev));
     let writes: Vec<repo::Write> = batch
         .writes
         .iter()
@@ -162,31 +169,48 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         .collect();
     let applied = repo::apply(Nodes { sql, repo }, &head, &writes, &writable.did, rev, &key)
         .map_err(|error| refused(&writable.did, error))?;
-    let Some(applied) = applied else { return Ok(None) };
+    let Some(mut applied) = applied else { return Ok(None) };
 
     let mut records = Vec::with_capacity(applied.ops.len());
-    let mut bytes = applied.commit_block.len()
-        + applied.change.written.iter().map(|node| node.block.len()).sum::<usize>();
+    let mut bodies = Vec::with_capacity(applied.ops.len());
     for op in &applied.ops {
         // The last write to a path is the one that counts.
         let last = writes.iter().rposition(|write| write.path == op.path);
         let at = last.ok_or_else(|| internal("an operation without its write"))?;
-        let body = batch.writes.get(at).and_then(|write| write.body.as_ref());
-        bytes += body.map_or(0, Vec::len);
-        records.push(if op.cid.is_some() { RecordChange::Put(at) } else { RecordChange::Delete(at) });
+        let Some(cid) = op.cid else {
+            records.push(RecordChange::Delete(at));
+            continue;
+        };
+        let body = batch.writes.get(at).and_then(|write| write.body.as_deref());
+        bodies.push((cid, body.ok_or_else(|| internal("a record without its body"))?));
+        records.push(RecordChange::Put(at));
     }
-    if bytes > limits::COMMIT_BLOCKS {
+    let blocks = applied.diff(bodies.into_iter()).map_err(|error| internal(error.to_string()))?;
+    if blocks.len() > limits::COMMIT_BLOCKS {
         return Err(invalid_request(format!(
-            "The commit would have {bytes} bytes of new blocks, the network takes at most {}. Write less at a time.",
+            "The commit would have {} bytes of new blocks, the network takes at most {}. Write less at a time.",
+            blocks.len(),
             limits::COMMIT_BLOCKS
         )));
     }
+    let event = event::commit(&CommitEvent {
+        repo: &writable.did,
+        commit: applied.head.commit,
+        rev,
+        since: applied.since,
+        prev_data: applied.prev_data,
+        ops: &applied.ops,
+        blocks: &blocks,
+        time: &datetime(now),
+    });
     Ok(Some(Prepared {
         since: head.rev,
         head: applied.head,
         commit_block: applied.commit_block,
         change: applied.change,
         records,
+        event,
+        now,
     }))
 }
 
@@ -203,6 +227,7 @@ fn store_prepared(
         return Err(NotStored::Stale);
     }
     proof.consume(sql)?;
+    store::event::append(sql, repo, prepared.now, &prepared.event)?;
     store::repo::write_nodes(sql, repo, head.rev, &prepared.change)?;
     for change in &prepared.records {
         let (RecordChange::Put(at) | RecordChange::Delete(at)) = change;

@@ -139,3 +139,26 @@ pub fn insert(sql: &dyn Sql, new: &NewAccount<'_>) -> Result<RepoId, SqlError> {
     let id = scalar(sql, "SELECT id FROM account WHERE did = ?1", &[Value::Text(new.did.as_str())])?;
     id.map(RepoId).ok_or_else(|| SqlError::Other("the account just inserted is not there".into()))
 }
+
+/// The account with this number.
+pub fn by_id(sql: &dyn Sql, id: RepoId) -> Result<Option<Account>, SqlError> {
+    one(sql, "SELECT id, did, handle, status FROM account WHERE id = ?1", &[Value::Int(id.0)], Account::read)
+}
+
+/// Changes whether an account is served.
+pub fn set_status(sql: &dyn Sql, id: RepoId, status: Status) -> Result<(), SqlError> {
+    sql.exec(
+        "UPDATE account SET status = ?2 WHERE id = ?1",
+        &[Value::Int(id.0), Value::Text(&status.to_string())],
+    )?;
+    Ok(())
+}
+
+/// Gives an account another handle. One that is taken is a constraint error.
+pub fn set_handle(sql: &dyn Sql, id: RepoId, handle: &Handle) -> Result<(), SqlError> {
+    sql.exec(
+        "UPDATE account SET handle = ?2 WHERE id = ?1",
+        &[Value::Int(id.0), Value::Text(handle.as_str())],
+    )?;
+    Ok(())
+}

@@ -4,6 +4,7 @@
 //! text and the parameters respect are those of a Durable Object: DESIGN, "Limits the shared SQL must respect".
 
 pub mod account;
+pub mod event;
 pub mod plc;
 pub mod proof;
 pub mod record;
@@ -21,14 +22,17 @@ struct Migration {
     files: &'static [&'static str],
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    files: &[
-        include_str!("schema/account.sql"),
-        include_str!("schema/repo.sql"),
-        include_str!("schema/plc.sql"),
-    ],
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        files: &[
+            include_str!("schema/account.sql"),
+            include_str!("schema/repo.sql"),
+            include_str!("schema/plc.sql"),
+        ],
+    },
+    Migration { version: 2, files: &[include_str!("schema/event.sql")] },
+];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a
 /// newer version is refused.

@@ -43,8 +43,11 @@ impl Repo {
         let Some(mut applied) = apply(source, &self.head, writes, &did(), rev(n), &key())? else {
             return Ok(None);
         };
-        let proof = applied.proof().unwrap().into_iter().collect();
-        assert_eq!(invert(&applied.ops, applied.head.root.cid, &proof).unwrap(), applied.prev_data.unwrap());
+        let diff = car::read_all(&applied.diff(std::iter::empty()).unwrap()).unwrap();
+        assert_eq!(diff.roots, [applied.head.commit]);
+        assert!(applied.change.new_blocks.iter().all(|cid| diff.blocks.contains_key(cid)));
+        let before = invert(&applied.ops, applied.head.root.cid, &diff.blocks).unwrap();
+        assert_eq!(before, applied.prev_data.unwrap());
         self.keep(&applied);
         Ok(Some(applied.ops))
     }

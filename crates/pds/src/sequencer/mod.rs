@@ -1,0 +1,99 @@
+//! The firehose: events enter the log in the transaction of what they tell, and leave it in order.
+//!
+//! Terms: an *event* is a row of the log; a *frame* is an event with its `seq`, ready to be sent; a *position* is a place in
+//! the log, after an event. A host reads frames with [`App::events`] and keeps a [`Subscriber`] for each connection. No
+//! other order is needed than that of `seq`: an event is in the log when the transaction of its commit is, and
+//! transactions of writes follow one another.
+
+pub(crate) mod emit;
+mod subscriber;
+
+pub use crate::store::event::{Ends, Position};
+pub use subscriber::{Start, Subscriber};
+
+use crate::app::App;
+use crate::error::{Result, internal};
+use crate::store;
+
+/// Events forgotten in one transaction at most, so that no writer waits for it long.
+const FORGET_AT_ONCE: i64 = 100;
+
+/// An event that is ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The place after it.
+    pub position: Position,
+    /// Header and body.
+    pub bytes: Vec<u8>,
+}
+
+/// Frames that follow on a position.
+#[derive(Debug)]
+pub struct Page {
+    /// In order, without a gap. Empty when there is nothing newer, or when the first is larger than was asked for.
+    pub frames: Vec<Frame>,
+    /// Bytes of the next frame, if it did not fit.
+    pub next: Option<usize>,
+    /// The log at the same moment. When `floor` is past the position asked for, events in between are gone.
+    pub ends: Ends,
+}
+
+impl App {
+    /// The frames after the event `seq`, as many as fit into `most` bytes.
+    pub async fn events(&self, seq: i64, most: usize) -> Result<Page> {
+        self.read(move |sql| {
+            let (mut frames, mut bytes, mut next) = (Vec::new(), 0, None);
+            store::event::after(sql, seq, |event| {
+                // A number takes at most nine bytes.
+                let length = event.frame.bytes.len() + 9;
+                bytes += length;
+                if bytes > most {
+                    next = Some(length);
+                    return Ok(false);
+                }
+                let number = event.position.seq.unsigned_abs();
+                let frame = event.frame.frame(number).ok_or_else(|| gap(event.position))?;
+                frames.push(Frame { position: event.position, bytes: frame });
+                Ok(true)
+            })?;
+            Ok(Page { frames, next, ends: store::event::ends(sql)? })
+        })
+        .await
+    }
+
+    /// Where the log begins and ends.
+    pub async fn event_ends(&self) -> Result<Ends> {
+        self.read(|sql| Ok(store::event::ends(sql)?)).await
+    }
+
+    /// Where a subscriber starts that gives this cursor, or none, and may fall `lag` events behind.
+    pub async fn subscribe(&self, cursor: Option<i64>, lag: u64) -> Result<Start> {
+        self.read(move |sql| {
+            let ends = store::event::ends(sql)?;
+            let from = match cursor {
+                Some(cursor) => store::event::position_of(sql, cursor)?,
+                None => ends.newest,
+            };
+            Ok(Subscriber::start(cursor.is_some(), from, ends, lag))
+        })
+        .await
+    }
+
+    /// Forgets events that are past the bounds of the configuration, step by step.
+    pub async fn prune_events(&self) -> Result<()> {
+        let age = i64::try_from(self.config.retention.age.as_micros()).map_err(internal)?;
+        let before = self.now_micros().saturating_sub(age);
+        let keep = i64::try_from(self.config.retention.events).unwrap_or(i64::MAX);
+        loop {
+            let gone =
+                self.write(move |sql| Ok(store::event::prune(sql, before, keep, FORGET_AT_ONCE)?)).await?;
+            if gone < FORGET_AT_ONCE.unsigned_abs() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn gap(position: Position) -> crate::ports::SqlError {
+    crate::ports::SqlError::Other(format!("the gap of event {} is outside of it", position.seq))
+}

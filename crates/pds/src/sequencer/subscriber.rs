@@ -1,0 +1,123 @@
+//! One reader of the firehose: where it is, and whether it is too slow (event stream spec, "Sequence Numbers").
+
+use crate::store::event::{Ends, Position};
+use rookery_atproto::event;
+
+/// How a subscription begins.
+#[derive(Debug)]
+pub enum Start {
+    /// It goes on after the subscriber's position. The frame, if there is one, is sent first.
+    From(Subscriber, Option<Vec<u8>>),
+    /// This frame is sent, and the stream closed.
+    Refused(Vec<u8>),
+}
+
+/// A reader's place and how far it may be behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscriber {
+    at: Position,
+    /// How many events it may be behind once it has caught up.
+    lag: i64,
+    /// How many it may be behind now: until it has caught up, as many more as there were when it came.
+    allowed: i64,
+}
+
+impl Subscriber {
+    /// Starts after `from`, which is the place of its cursor, or the end of the log when it gave none.
+    pub(super) fn start(has_cursor: bool, from: Position, ends: Ends, lag: u64) -> Start {
+        if has_cursor && from.seq > ends.newest.seq {
+            return Start::Refused(event::error("FutureCursor", "Cursor in the future."));
+        }
+        let lag = i64::try_from(lag).unwrap_or(i64::MAX);
+        let outdated = from.seq < ends.floor;
+        let at = if outdated { Position { seq: ends.floor, ..from } } else { from };
+        let allowed = lag.saturating_add(ends.newest.number - at.number);
+        let notice = outdated.then(|| {
+            let text = "The cursor is older than the oldest event that is kept. The stream starts at that one; \
+                        fetch the repos that matter with getRepo.";
+            event::info("OutdatedCursor", text)
+        });
+        Start::From(Self { at, lag, allowed }, notice)
+    }
+
+    /// The place after what it was sent last.
+    pub fn at(&self) -> Position {
+        self.at
+    }
+
+    /// It was sent everything up to here.
+    pub fn advance(&mut self, to: Position) {
+        self.at = to;
+    }
+
+    /// The frame to send before closing, when it is too far behind: more than it may be, or so far that what comes next was
+    /// forgotten.
+    pub fn too_slow(&mut self, ends: Ends) -> Option<Vec<u8>> {
+        let behind = ends.newest.number - self.at.number;
+        if behind == 0 {
+            self.allowed = self.lag;
+        }
+        (behind > self.allowed || self.at.seq < ends.floor).then(|| {
+            let text =
+                format!("The stream is {behind} events behind. Connect again with the last seq as cursor.");
+            event::error("ConsumerTooSlow", &text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(number: i64) -> Position {
+        Position { seq: number * 1000, number }
+    }
+
+    fn ends(floor: i64, newest: i64) -> Ends {
+        Ends { floor: floor * 1000, newest: position(newest) }
+    }
+
+    fn started(start: Start) -> (Subscriber, bool) {
+        match start {
+            Start::From(subscriber, notice) => (subscriber, notice.is_some()),
+            Start::Refused(_) => panic!("refused"),
+        }
+    }
+
+    #[test]
+    fn a_cursor_past_the_end_is_refused_and_one_at_the_end_is_not() {
+        let log = ends(0, 10);
+        assert!(matches!(Subscriber::start(true, position(11), log, 5), Start::Refused(_)));
+        let (at_end, notice) = started(Subscriber::start(true, position(10), log, 5));
+        assert_eq!((at_end.at(), notice), (position(10), false));
+        let (live, notice) = started(Subscriber::start(false, position(10), log, 5));
+        assert_eq!((live.at(), notice), (position(10), false));
+    }
+
+    #[test]
+    fn a_cursor_before_the_floor_starts_at_it_with_a_notice() {
+        let log = ends(4, 10);
+        let (outdated, notice) = started(Subscriber::start(true, Position { seq: 3999, number: 4 }, log, 5));
+        assert_eq!((outdated.at(), notice), (position(4), true));
+        let (exact, notice) = started(Subscriber::start(true, position(4), log, 5));
+        assert_eq!((exact.at(), notice), (position(4), false), "everything after it is there");
+    }
+
+    #[test]
+    fn a_backlog_is_allowed_until_it_is_read_and_then_only_the_lag() {
+        let (mut reader, _) = started(Subscriber::start(true, position(0), ends(0, 100), 5));
+        assert!(reader.too_slow(ends(0, 105)).is_none());
+        assert!(reader.too_slow(ends(0, 106)).is_some());
+        reader.advance(position(106));
+        assert!(reader.too_slow(ends(0, 106)).is_none(), "caught up");
+        assert!(reader.too_slow(ends(0, 111)).is_none());
+        assert!(reader.too_slow(ends(0, 112)).is_some());
+    }
+
+    #[test]
+    fn a_reader_whose_next_event_was_forgotten_is_too_slow() {
+        let (mut reader, _) = started(Subscriber::start(false, position(10), ends(0, 10), 1000));
+        assert!(reader.too_slow(ends(10, 20)).is_none());
+        assert!(reader.too_slow(ends(11, 20)).is_some());
+    }
+}
