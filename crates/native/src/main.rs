@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod data_dir;
 mod entropy;
+mod firehose;
 mod master_key;
 mod net;
 mod serve;

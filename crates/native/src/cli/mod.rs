@@ -30,7 +30,7 @@ struct Rookery {
 enum Command {
     /// Run the server
     #[command(after_help = SETTINGS)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     Agent(AgentCommand),
 }
 
@@ -46,7 +46,7 @@ struct Serve {
 /// Does what the command line says.
 pub(crate) fn run() -> ExitCode {
     let Rookery { command, serve } = Rookery::parse();
-    match command.unwrap_or(Command::Serve(serve)) {
+    match command.unwrap_or(Command::Serve(Box::new(serve))) {
         Command::Serve(serve) => exit(serve.run()),
         Command::Agent(command) => run_agent(command),
     }

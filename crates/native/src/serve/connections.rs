@@ -5,15 +5,15 @@ use super::listen::Listeners;
 use super::signals::Signals;
 use super::stall::{self, Outgoing};
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 /// Open connections; further ones wait in the backlog.
@@ -27,9 +27,16 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Pause when the process has no descriptors left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Serves until a signal comes, then finishes what is in flight. A second signal ends that too.
-pub(super) async fn serve(listeners: Listeners, router: Router, mut signals: Signals) {
-    let graceful = GracefulShutdown::new();
+/// Serves until a signal comes, then finishes what is in flight. A second signal ends that too. `stopping` is called at the
+/// first: connections that have become something else than HTTP are not waited for here.
+pub(super) async fn serve(
+    listeners: Listeners,
+    router: Router,
+    mut signals: Signals,
+    stopping: impl FnOnce(),
+) {
+    // Each connection has a receiver, so that those that are left can be counted and waited for.
+    let (stop, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -44,14 +51,9 @@ pub(super) async fn serve(listeners: Listeners, router: Router, mut signals: Sig
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD)
                     .max_buf_size(BUFFER)
-                    .serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
-                tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::trace!(%error, "connection ended");
-                    }
-                    drop(place);
-                });
+                    .serve_connection(TokioIo::new(stream), service)
+                    .with_upgrades();
+                tokio::spawn(run(connection, stopped.clone(), place));
             }
             Err(error) if of_the_connection(&error) => {}
             Err(error) => {
@@ -61,13 +63,41 @@ pub(super) async fn serve(listeners: Listeners, router: Router, mut signals: Sig
         }
     }
     drop(listeners);
-    tracing::info!(connections = graceful.count(), "stopping");
+    stopping();
+    drop(stopped);
+    stop.send_replace(true);
+    tracing::info!(connections = stop.receiver_count(), "stopping");
     tokio::select! {
-        finished = timeout(GRACE, graceful.shutdown()) => if finished.is_err() {
+        finished = timeout(GRACE, stop.closed()) => if finished.is_err() {
             tracing::warn!("requests were still in flight after {} s", GRACE.as_secs());
         },
         () = signals.next() => tracing::warn!("a second signal: not waiting for requests in flight"),
     }
+}
+
+/// Serves one connection, until it ends or has become something else. Once the server stops, the request that is in
+/// flight is its last.
+async fn run(
+    connection: UpgradeableConnection<TokioIo<Lingering<Outgoing<TcpStream>>>, TowerToHyperService<Router>>,
+    mut stopped: watch::Receiver<bool>,
+    place: Option<OwnedSemaphorePermit>,
+) {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        _ = stopped.changed() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "connection ended");
+    }
+    drop(place);
 }
 
 async fn accept(

@@ -15,6 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::{Host, Settings};
 use crate::data_dir::DataDir;
 use crate::entropy::SystemEntropy;
+use crate::firehose::Firehose;
 use crate::master_key;
 use crate::net::SystemNet;
 use crate::sqlite::{Bounds, SqliteEngine};
@@ -30,6 +31,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use zeroize::Zeroizing;
 
@@ -76,9 +78,15 @@ async fn serve(settings: &Settings) -> Result<()> {
     let outcome = match app {
         Ok(app) => {
             banner::print(&url, dir.path());
-            let keeping = tokio::spawn(keep_house(Arc::clone(&app)));
-            connections::serve(listeners, layers::around(router(app)), signals).await;
-            keeping.abort();
+            let firehose = Firehose::open(Arc::clone(&app), settings.subscribers).await?;
+            let mut tasks = JoinSet::new();
+            tasks.spawn(keep_house(Arc::clone(&app)));
+            tasks.spawn(Arc::clone(&firehose).follow(engine.committed()));
+            tasks.spawn(Arc::clone(&firehose).prune());
+            let service = layers::around(router(app, firehose.routes()));
+            connections::serve(listeners, service, signals, || firehose.stop()).await;
+            firehose.stopped().await;
+            tasks.shutdown().await;
             Ok(())
         }
         // The error itself is worded for a client; the operator needs its cause.

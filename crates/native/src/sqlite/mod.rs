@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::Streams;
+use tokio::sync::watch;
 use turns::Turns;
 use writer::Writer;
 
@@ -76,6 +77,11 @@ impl SqliteEngine {
         let readers = Arc::new(Readers::new(path.to_owned(), bounds.idle_readers));
         let streams = Streams::new(Arc::clone(&readers), bounds.streams, bounds.stall);
         Ok(Self { writer, readers, streams, turns: Turns::new() })
+    }
+
+    /// Changes each time something has become durable; ends with the engine.
+    pub(crate) fn committed(&self) -> watch::Receiver<()> {
+        self.writer.committed()
     }
 
     /// Takes no more jobs, finishes what is queued, and closes the database. Blocks.

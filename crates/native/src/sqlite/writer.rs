@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
 /// Jobs that share a commit. More would let the first of them wait longer than it gains.
@@ -46,6 +46,8 @@ pub(super) struct Writer {
     /// How long a job waits for room.
     patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Changes after each commit.
+    committed: watch::Receiver<()>,
 }
 
 impl Writer {
@@ -53,14 +55,22 @@ impl Writer {
     pub(super) fn start(path: &Path, bounds: &Bounds) -> Result<Self, StartError> {
         let connection = open_writer(path, bounds.busy)?;
         let (queue, jobs) = channel();
-        let thread =
-            thread::Builder::new().name("writer".to_owned()).spawn(move || write(connection, &jobs))?;
+        let (commits, committed) = watch::channel(());
+        let thread = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || write(connection, &jobs, &commits))?;
         Ok(Self {
             queue: RwLock::new(Some(queue)),
             places: Arc::new(Semaphore::new(bounds.queue)),
             patience: bounds.patience,
             thread: Mutex::new(Some(thread)),
+            committed,
         })
+    }
+
+    /// Changes each time something has become durable.
+    pub(super) fn committed(&self) -> watch::Receiver<()> {
+        self.committed.clone()
     }
 
     /// Queues `job`. The answer comes when it is on disk, or has failed.
@@ -102,13 +112,13 @@ pub(crate) enum StartError {
     Thread(#[from] io::Error),
 }
 
-fn write(connection: Connection, jobs: &Receiver<Queued>) {
+fn write(connection: Connection, jobs: &Receiver<Queued>, commits: &watch::Sender<()>) {
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = jobs.recv() {
         group.push(first);
         group.extend(jobs.try_iter().take(GROUP - 1));
-        Group { connection: &connection, done: Vec::with_capacity(group.len()), refused: false }
-            .run(group.drain(..));
+        let done = Vec::with_capacity(group.len());
+        Group { connection: &connection, commits, done, refused: false }.run(group.drain(..));
     }
     close(connection);
 }
@@ -116,6 +126,8 @@ fn write(connection: Connection, jobs: &Receiver<Queued>) {
 /// One transaction in the making.
 struct Group<'a> {
     connection: &'a Connection,
+    /// Told of the commit.
+    commits: &'a watch::Sender<()>,
     /// Jobs that went well so far; they wait for the commit.
     done: Vec<oneshot::Sender<Answer>>,
     /// No transaction could be started.
@@ -183,6 +195,7 @@ impl Group<'_> {
         }
         match control(self.connection, "COMMIT") {
             Ok(()) => {
+                self.commits.send_replace(());
                 for answer in self.done.drain(..) {
                     let _ = answer.send(Ok(()));
                 }

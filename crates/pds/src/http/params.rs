@@ -38,13 +38,14 @@ impl Params {
         Ok(Self(params))
     }
 
+    /// The text of a parameter, empty or not.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The text of a parameter; empty counts as absent.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|v| !v.is_empty())
+        self.given(name).filter(|text| !text.is_empty())
     }
 
     /// A parameter that must be there and be of its type.

@@ -14,8 +14,8 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use std::sync::Arc;
 
-/// The server as an HTTP service.
-pub fn router(app: Arc<App>) -> Router {
+/// The server as an HTTP service. `of_host` are the routes that each host answers in its own way: those with WebSockets.
+pub fn router(app: Arc<App>, of_host: Router<Arc<App>>) -> Router {
     let embedded = app.config.plc == PlcChoice::Embedded;
     let mut router = Router::new()
         .route("/", get(well_known::root))
@@ -42,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         router = plc::routes::add(router);
     }
     router
+        .merge(of_host)
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown)
         .with_state(app)

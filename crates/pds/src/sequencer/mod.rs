@@ -12,11 +12,15 @@ pub use crate::store::event::{Ends, Position};
 pub use subscriber::{Start, Subscriber};
 
 use crate::app::App;
-use crate::error::{Result, internal};
+use crate::error::{Result, internal, invalid_request};
+use crate::http::params::Params;
 use crate::store;
+use http::request::Parts;
 
 /// Events forgotten in one transaction at most, so that no writer waits for it long.
 const FORGET_AT_ONCE: i64 = 100;
+/// What a frame in memory takes besides its bytes, with room for the number; so that many small ones are counted too.
+const FRAME_OVERHEAD: usize = 128;
 
 /// An event that is ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,20 +36,19 @@ pub struct Frame {
 pub struct Page {
     /// In order, without a gap. Empty when there is nothing newer, or when the first is larger than was asked for.
     pub frames: Vec<Frame>,
-    /// Bytes of the next frame, if it did not fit.
+    /// What the next frame takes, if it did not fit.
     pub next: Option<usize>,
     /// The log at the same moment. When `floor` is past the position asked for, events in between are gone.
     pub ends: Ends,
 }
 
 impl App {
-    /// The frames after the event `seq`, as many as fit into `most` bytes.
+    /// The frames after the event `seq`, as many as fit into `most` bytes of memory.
     pub async fn events(&self, seq: i64, most: usize) -> Result<Page> {
         self.read(move |sql| {
             let (mut frames, mut bytes, mut next) = (Vec::new(), 0, None);
             store::event::after(sql, seq, |event| {
-                // A number takes at most nine bytes.
-                let length = event.frame.bytes.len() + 9;
+                let length = event.frame.bytes.len() + FRAME_OVERHEAD;
                 bytes += length;
                 if bytes > most {
                     next = Some(length);
@@ -71,10 +74,11 @@ impl App {
         self.read(move |sql| {
             let ends = store::event::ends(sql)?;
             let from = match cursor {
+                Some(cursor) if cursor > ends.newest.seq => return Ok(Start::future()),
                 Some(cursor) => store::event::position_of(sql, cursor)?,
                 None => ends.newest,
             };
-            Ok(Subscriber::start(cursor.is_some(), from, ends, lag))
+            Ok(Subscriber::start(from, ends, lag))
         })
         .await
     }
@@ -85,12 +89,28 @@ impl App {
         let before = self.now_micros().saturating_sub(age);
         let keep = i64::try_from(self.config.retention.events).unwrap_or(i64::MAX);
         loop {
+            // Most of the time there is nothing to do, and then no writer is asked.
+            if !self.read(move |sql| Ok(store::event::prunable(sql, before, keep)?)).await? {
+                return Ok(());
+            }
             let gone =
                 self.write(move |sql| Ok(store::event::prune(sql, before, keep, FORGET_AT_ONCE)?)).await?;
             if gone < FORGET_AT_ONCE.unsigned_abs() {
                 return Ok(());
             }
         }
+    }
+}
+
+/// The `cursor` of a request: the `seq` after which to start.
+pub fn cursor(parts: &Parts) -> Result<Option<i64>> {
+    let params = Params::of(parts)?;
+    let Some(text) = params.given("cursor") else { return Ok(None) };
+    match text.parse() {
+        Ok(cursor) if cursor >= 0 => Ok(Some(cursor)),
+        _ => Err(invalid_request(format!(
+            "The cursor {text:?} is not one: it is the seq of the last event that was seen. Leave it out to start now."
+        ))),
     }
 }
 

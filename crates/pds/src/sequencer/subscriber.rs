@@ -12,6 +12,13 @@ pub enum Start {
     Refused(Vec<u8>),
 }
 
+impl Start {
+    /// The cursor is past the end of the log.
+    pub(super) fn future() -> Self {
+        Self::Refused(event::error("FutureCursor", "Cursor in the future."))
+    }
+}
+
 /// A reader's place and how far it may be behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Subscriber {
@@ -24,10 +31,7 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// Starts after `from`, which is the place of its cursor, or the end of the log when it gave none.
-    pub(super) fn start(has_cursor: bool, from: Position, ends: Ends, lag: u64) -> Start {
-        if has_cursor && from.seq > ends.newest.seq {
-            return Start::Refused(event::error("FutureCursor", "Cursor in the future."));
-        }
+    pub(super) fn start(from: Position, ends: Ends, lag: u64) -> Start {
         let lag = i64::try_from(lag).unwrap_or(i64::MAX);
         let outdated = from.seq < ends.floor;
         let at = if outdated { Position { seq: ends.floor, ..from } } else { from };
@@ -45,18 +49,18 @@ impl Subscriber {
         self.at
     }
 
-    /// It was sent everything up to here.
-    pub fn advance(&mut self, to: Position) {
+    /// It was sent everything up to here, when the log was like this.
+    pub fn advance(&mut self, to: Position, ends: Ends) {
         self.at = to;
+        if to.seq >= ends.newest.seq {
+            self.allowed = self.lag;
+        }
     }
 
     /// The frame to send before closing, when it is too far behind: more than it may be, or so far that what comes next was
     /// forgotten.
-    pub fn too_slow(&mut self, ends: Ends) -> Option<Vec<u8>> {
+    pub fn too_slow(&self, ends: Ends) -> Option<Vec<u8>> {
         let behind = ends.newest.number - self.at.number;
-        if behind == 0 {
-            self.allowed = self.lag;
-        }
         (behind > self.allowed || self.at.seq < ends.floor).then(|| {
             let text =
                 format!("The stream is {behind} events behind. Connect again with the last seq as cursor.");
@@ -85,38 +89,35 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_past_the_end_is_refused_and_one_at_the_end_is_not() {
-        let log = ends(0, 10);
-        assert!(matches!(Subscriber::start(true, position(11), log, 5), Start::Refused(_)));
-        let (at_end, notice) = started(Subscriber::start(true, position(10), log, 5));
-        assert_eq!((at_end.at(), notice), (position(10), false));
-        let (live, notice) = started(Subscriber::start(false, position(10), log, 5));
+    fn one_that_starts_at_the_end_is_sent_what_comes() {
+        let (live, notice) = started(Subscriber::start(position(10), ends(0, 10), 5));
         assert_eq!((live.at(), notice), (position(10), false));
     }
 
     #[test]
     fn a_cursor_before_the_floor_starts_at_it_with_a_notice() {
         let log = ends(4, 10);
-        let (outdated, notice) = started(Subscriber::start(true, Position { seq: 3999, number: 4 }, log, 5));
+        let (outdated, notice) = started(Subscriber::start(Position { seq: 3999, number: 4 }, log, 5));
         assert_eq!((outdated.at(), notice), (position(4), true));
-        let (exact, notice) = started(Subscriber::start(true, position(4), log, 5));
+        let (exact, notice) = started(Subscriber::start(position(4), log, 5));
         assert_eq!((exact.at(), notice), (position(4), false), "everything after it is there");
     }
 
     #[test]
     fn a_backlog_is_allowed_until_it_is_read_and_then_only_the_lag() {
-        let (mut reader, _) = started(Subscriber::start(true, position(0), ends(0, 100), 5));
+        let (mut reader, _) = started(Subscriber::start(position(0), ends(0, 100), 5));
         assert!(reader.too_slow(ends(0, 105)).is_none());
         assert!(reader.too_slow(ends(0, 106)).is_some());
-        reader.advance(position(106));
-        assert!(reader.too_slow(ends(0, 106)).is_none(), "caught up");
+        reader.advance(position(50), ends(0, 106));
+        assert!(reader.too_slow(ends(0, 155)).is_none(), "the backlog is still being read");
+        reader.advance(position(106), ends(0, 106));
         assert!(reader.too_slow(ends(0, 111)).is_none());
         assert!(reader.too_slow(ends(0, 112)).is_some());
     }
 
     #[test]
     fn a_reader_whose_next_event_was_forgotten_is_too_slow() {
-        let (mut reader, _) = started(Subscriber::start(false, position(10), ends(0, 10), 1000));
+        let (reader, _) = started(Subscriber::start(position(10), ends(0, 10), 1000));
         assert!(reader.too_slow(ends(10, 20)).is_none());
         assert!(reader.too_slow(ends(11, 20)).is_some());
     }

@@ -88,6 +88,19 @@ pub fn after(
     }
 }
 
+/// True when [`prune`] has something to forget.
+pub fn prunable(sql: &dyn Sql, before: i64, keep: i64) -> Result<bool, SqlError> {
+    let newest = ends(sql)?.newest;
+    let oldest = one(sql, "SELECT seq, number FROM event ORDER BY seq LIMIT 1", &[], |row| position(row))?;
+    Ok(oldest.is_some_and(|event| is_old(event, newest, before, keep)))
+}
+
+/// Older than a time, or than as many as are kept; the newest never is.
+fn is_old(event: Position, newest: Position, before: i64, keep: i64) -> bool {
+    let many = event.number <= newest.number.saturating_sub(keep);
+    event.seq < newest.seq && (event.seq < before || many)
+}
+
 /// Forgets up to `limit` of the oldest events, as far as they came before `before` (microseconds) or more than `keep` came
 /// after them, and says how many. The newest is always kept: the next one follows on it.
 pub fn prune(sql: &dyn Sql, before: i64, keep: i64, limit: i64) -> Result<u64, SqlError> {

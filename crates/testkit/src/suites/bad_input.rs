@@ -312,7 +312,7 @@ pub async fn sizes_and_depths_are_bounded(target: &Target) {
     watched.unchanged("a record that is too large", &answer, 400, "InvalidRequest").await;
     let large = |rkey: &str| {
         json!({"$type": "com.atproto.repo.applyWrites#create", "collection": NOTE, "rkey": rkey,
-               "value": record(NOTE, json!({"text": "x".repeat(700_000)}))})
+               "value": record(NOTE, json!({"text": rkey.repeat(700_000)}))})
     };
     let answer = watched.agent.call(APPLY, json!({"writes": [large("a"), large("b"), large("c")]})).await;
     watched.unchanged("a commit that is too large", &answer, 400, "InvalidRequest").await;
