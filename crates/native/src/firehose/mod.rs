@@ -11,6 +11,8 @@
 mod handshake;
 mod recent;
 mod subscriber;
+#[cfg(test)]
+mod tests;
 
 use crate::config::Subscribers;
 use axum::Router;

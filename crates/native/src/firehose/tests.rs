@@ -1,0 +1,202 @@
+//! What no client can bring about from outside, or not within a test's patience: a real store and core, with the time and
+//! the connections in the test's hands.
+
+use super::{Firehose, subscriber};
+use crate::clock::SystemClock;
+use crate::config::{Given, Subscribers};
+use crate::entropy::SystemEntropy;
+use crate::net::SystemNet;
+use crate::sqlite::{Bounds, SqliteEngine};
+use crate::terms;
+use crate::verify::AwsLcVerify;
+use rookery_atproto::data::{Value, cbor};
+use rookery_atproto::syntax::{Did, Handle};
+use rookery_pds::app::{App, Ports};
+use rookery_pds::config::Retention;
+use rookery_pds::http::router;
+use rookery_pds::sequencer::Start;
+use rookery_pds::store::account::Status;
+use rookery_testkit::agent::{CREATE, record};
+use rookery_testkit::{Target, TestAgent};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+const FOREVER: Retention = Retention { age: Duration::from_secs(1 << 30), events: u64::MAX };
+const BOUNDS: Subscribers = Subscribers { most: 10, memory: 8 << 20, lag: 1000 };
+
+/// A host in this process.
+struct Host {
+    app: Arc<App>,
+    firehose: Arc<Firehose>,
+    target: Target,
+    _dir: TempDir,
+}
+
+impl Host {
+    async fn start(retention: Retention) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = Given::default().settle(None).unwrap().core(port).unwrap();
+        let engine = SqliteEngine::open(&dir.path().join("test.db"), Bounds::default()).unwrap();
+        let ports = Ports {
+            engine: Arc::new(engine),
+            net: Arc::new(SystemNet::default()),
+            verify: Arc::new(AwsLcVerify::new()),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            terms: terms::source(None),
+        };
+        let config = rookery_pds::config::Config { retention, ..config };
+        let app = App::open(config, ports, &[7; 32]).await.unwrap();
+        let firehose = Firehose::open(Arc::clone(&app), BOUNDS).await.unwrap();
+        let service = router(Arc::clone(&app), firehose.routes());
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { app, firehose, target: Target::new(&format!("http://127.0.0.1:{port}")), _dir: dir }
+    }
+
+    async fn newest(&self) -> i64 {
+        self.app.event_ends().await.unwrap().newest.seq
+    }
+
+    /// Type and body of the events after `seq`.
+    async fn events(&self, seq: i64) -> Vec<(String, Value)> {
+        let page = self.app.events(seq, 1 << 20).await.unwrap();
+        page.frames.iter().map(|frame| decode(&frame.bytes)).collect()
+    }
+
+    async fn subscribe(&self, cursor: Option<i64>) -> Start {
+        self.app.subscribe(cursor, BOUNDS.lag).await.unwrap()
+    }
+}
+
+fn decode(frame: &[u8]) -> (String, Value) {
+    let header = cbor::Reader::new(frame).skip(4).unwrap();
+    let kind = text(&cbor::decode(header).unwrap(), "t");
+    (kind.unwrap_or_default(), cbor::decode(&frame[header.len()..]).unwrap())
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    match value.as_map()?.get(name) {
+        Some(Value::Text(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn kinds(events: &[(String, Value)]) -> Vec<&str> {
+    events.iter().map(|(kind, _)| kind.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_change_of_status_is_told_and_no_commit_follows_until_it_is_active_again() {
+    let host = Host::start(FOREVER).await;
+    let agent = TestAgent::enroll(&host.target).await;
+    agent.create("com.example.note", json!({})).await;
+    let did = Did::parse(&agent.did).unwrap();
+
+    let before = host.newest().await;
+    host.app.set_status(&did, Status::Active).await.unwrap();
+    assert_eq!(host.newest().await, before, "it was active already");
+
+    for status in [Status::Deactivated, Status::Suspended, Status::Takendown] {
+        let before = host.newest().await;
+        host.app.set_status(&did, status).await.unwrap();
+        let input =
+            json!({"collection": "com.example.note", "record": record("com.example.note", json!({}))});
+        assert!(agent.call(CREATE, input).await.status >= 400);
+        let events = host.events(before).await;
+        assert_eq!(kinds(&events), ["#account"]);
+        assert_eq!(text(&events[0].1, "status").as_deref(), status.word());
+        assert_eq!(events[0].1.as_map().unwrap().get("active"), Some(&Value::Bool(false)));
+    }
+
+    let before = host.newest().await;
+    host.app.set_status(&did, Status::Active).await.unwrap();
+    let events = host.events(before).await;
+    assert_eq!(kinds(&events), ["#account", "#identity", "#sync"]);
+    assert_eq!(text(&events[0].1, "status"), None);
+    assert_eq!(text(&events[1].1, "handle"), Some(agent.handle.clone()));
+    assert_eq!(text(&events[2].1, "rev"), Some(agent.head().await.1));
+    agent.create("com.example.note", json!({})).await;
+}
+
+#[tokio::test]
+async fn a_change_of_handle_is_told_and_one_that_is_taken_is_refused() {
+    let host = Host::start(FOREVER).await;
+    let (agent, other) = (TestAgent::enroll(&host.target).await, TestAgent::enroll(&host.target).await);
+    let did = Did::parse(&agent.did).unwrap();
+    let before = host.newest().await;
+    host.app.set_handle(&did, Handle::parse("changed.example.com").unwrap()).await.unwrap();
+    let taken = host.app.set_handle(&did, Handle::parse(&other.handle).unwrap()).await.unwrap_err();
+    assert_eq!((taken.status.as_u16(), taken.name), (409, "HandleTaken"));
+    let events = host.events(before).await;
+    assert_eq!(kinds(&events), ["#identity"]);
+    assert_eq!(text(&events[0].1, "handle").as_deref(), Some("changed.example.com"));
+}
+
+#[tokio::test]
+async fn what_is_past_the_bounds_is_forgotten_but_never_the_newest() {
+    let host = Host::start(Retention { events: 3, ..FOREVER }).await;
+    TestAgent::enroll(&host.target).await;
+    TestAgent::enroll(&host.target).await;
+    let all = host.app.events(0, 1 << 20).await.unwrap().frames;
+    host.app.prune_events().await.unwrap();
+    let left = host.app.events(0, 1 << 20).await.unwrap();
+    assert_eq!(left.frames, all[5..]);
+    assert_eq!(left.ends.floor, all[4].position.seq);
+
+    let Start::From(subscriber, Some(notice)) = host.subscribe(Some(all[2].position.seq)).await else {
+        panic!("an outdated cursor gets a notice");
+    };
+    assert_eq!(text(&decode(&notice).1, "name").as_deref(), Some("OutdatedCursor"));
+    assert_eq!(subscriber.at(), all[4].position);
+    let Start::From(subscriber, None) = host.subscribe(Some(all[4].position.seq)).await else {
+        panic!("a cursor after which nothing was forgotten is fine");
+    };
+    assert_eq!(subscriber.at(), all[4].position);
+
+    let host = Host::start(Retention { age: Duration::ZERO, ..FOREVER }).await;
+    TestAgent::enroll(&host.target).await;
+    let newest = host.newest().await;
+    host.app.prune_events().await.unwrap();
+    let left = host.app.events(0, 1 << 20).await.unwrap().frames;
+    assert_eq!(left.iter().map(|frame| frame.position.seq).collect::<Vec<_>>(), [newest]);
+}
+
+#[tokio::test]
+async fn a_page_holds_what_fits_and_says_what_the_next_one_takes() {
+    let host = Host::start(FOREVER).await;
+    TestAgent::enroll(&host.target).await;
+    let all = host.app.events(0, 1 << 20).await.unwrap();
+    assert_eq!((all.frames.len(), all.next), (4, None));
+    let none = host.app.events(0, 10).await.unwrap();
+    let needed = none.next.unwrap();
+    assert!(none.frames.is_empty() && needed >= all.frames[0].bytes.len());
+    let one = host.app.events(0, needed).await.unwrap();
+    assert_eq!(one.frames, all.frames[..1]);
+    assert!(one.next.is_some());
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_and_one_that_takes_nothing_are_let_go() {
+    let host = Host::start(FOREVER).await;
+    TestAgent::enroll(&host.target).await;
+    tokio::time::pause();
+
+    let (quiet, _here) = tokio::io::duplex(1 << 20);
+    let start = Instant::now();
+    subscriber::serve(&host.firehose, quiet, host.subscribe(None).await).await;
+    let waited = start.elapsed().as_secs();
+    assert!((60..=180).contains(&waited), "{waited} s");
+
+    // The events of the enrollment do not fit.
+    let (stuck, _here) = tokio::io::duplex(16);
+    let start = Instant::now();
+    subscriber::serve(&host.firehose, stuck, host.subscribe(Some(0)).await).await;
+    let waited = start.elapsed().as_secs();
+    assert!((30..=120).contains(&waited), "{waited} s");
+}
