@@ -5,12 +5,13 @@ use crate::error::{Error, Result, internal};
 use crate::http::auth::TokenCache;
 use crate::plc::Plc;
 use crate::ports::{Clock, Engine, Entropy, Mode, Net, Sql, TermsSource, Verify, run};
+use crate::relay::Report;
 use crate::seal::{Sealer, generate_key};
 use crate::store;
 use rookery_atproto::crypto::SecretKey;
 use rookery_atproto::syntax::TidClock;
 use rookery_auth::replay::ReplayGuard;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The name under which the server's rotation key is kept.
 const ROTATION_KEY: &str = "plc-rotation-key";
@@ -51,6 +52,8 @@ pub struct App {
     pub(crate) replay: Mutex<ReplayGuard>,
     /// Access tokens whose signature was checked, and whose they are.
     pub(crate) tokens: TokenCache,
+    /// What is known of relays. A mutex, held for a copy.
+    relays: Mutex<Report>,
 }
 
 impl App {
@@ -79,6 +82,7 @@ impl App {
             tids: TidClock::new(u16::from_le_bytes(clock_id) & 0x3ff),
             replay: Mutex::new(replay),
             tokens: TokenCache::new(limits::TOKEN_CACHE),
+            relays: Mutex::new(Report::new(&config.relays)),
             config,
             ports,
         }))
@@ -96,6 +100,11 @@ impl App {
                 return Ok(());
             }
         }
+    }
+
+    /// What is known of accounts and relays.
+    pub(crate) fn relays(&self) -> MutexGuard<'_, Report> {
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a read in one snapshot.

@@ -26,6 +26,15 @@ pub struct Retention {
     pub events: u64,
 }
 
+/// Relays that are told of this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relays {
+    /// Their origins, without a trailing slash.
+    pub origins: Vec<String>,
+    /// Accounts that a relay takes from a server that it does not know. At least 1.
+    pub account_cap: u64,
+}
+
 /// Configuration of the core.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -41,6 +50,8 @@ pub struct Config {
     pub plc: PlcChoice,
     /// How much of the event log is kept.
     pub retention: Retention,
+    /// Who is told that there is something to crawl.
+    pub relays: Relays,
     /// True on a loopback hostname without TLS.
     pub local: bool,
 }

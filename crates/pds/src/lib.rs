@@ -12,6 +12,7 @@
 //! | `account` | changes of an account's status and handle |
 //! | `enroll` | from a signed request to an account |
 //! | `plc` | the did:plc directory, embedded or elsewhere |
+//! | [`relay`] | relays: asked to crawl, and what they say |
 //! | [`http`], `xrpc` | routes, authentication, and one file per endpoint |
 
 mod account;
@@ -22,6 +23,7 @@ pub mod error;
 pub mod http;
 mod plc;
 pub mod ports;
+pub mod relay;
 mod repo;
 mod resolve;
 mod seal;

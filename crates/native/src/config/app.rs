@@ -34,6 +34,7 @@ impl Settings {
                 .with_context(|| format!("the handle domain {handle_domain} cannot be used"))?,
             plc: self.plc()?,
             retention: self.retention,
+            relays: self.relays.clone(),
             local: self.host == Host::Local,
         })
     }

@@ -5,13 +5,14 @@
 
 mod app;
 mod file;
+mod relays;
 #[cfg(test)]
 mod tests;
 mod units;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
-use rookery_pds::config::Retention;
+use rookery_pds::config::{Relays, Retention};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ const DEFAULT_EVENT_LIMIT: &str = "2000000";
 const DEFAULT_SUBSCRIBERS: &str = "2000";
 const DEFAULT_SUBSCRIBER_MEMORY: &str = "128MiB";
 const DEFAULT_SUBSCRIBER_LAG: &str = "500000";
+const DEFAULT_RELAY_ACCOUNT_CAP: &str = "100";
 
 /// Settings as they are given. None is needed on a laptop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
@@ -63,6 +65,12 @@ pub(crate) struct Given {
     /// Events a subscriber may fall behind before it is cut off [default: 500000]
     #[arg(long, value_name = "COUNT", env = "ROOKERY_SUBSCRIBER_LAG")]
     subscriber_lag: Option<String>,
+    /// Relays that are told of this server, separated by commas, such as https://bsky.network [default: none]
+    #[arg(long, value_name = "ORIGINS", env = "ROOKERY_RELAY_HOSTS")]
+    relay_hosts: Option<String>,
+    /// Accounts that those relays take from this server; a warning comes at 80 % [default: 100]
+    #[arg(long, value_name = "COUNT", env = "ROOKERY_RELAY_ACCOUNT_CAP")]
+    relay_account_cap: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,rookery_pds=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "ROOKERY_LOG")]
     log: Option<String>,
@@ -82,6 +90,7 @@ pub(crate) struct Settings {
     pub(crate) terms_file: Option<PathBuf>,
     retention: Retention,
     pub(crate) subscribers: Subscribers,
+    relays: Relays,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -131,6 +140,8 @@ impl Given {
             subscribers: either(self.subscribers, other.subscribers),
             subscriber_memory: either(self.subscriber_memory, other.subscriber_memory),
             subscriber_lag: either(self.subscriber_lag, other.subscriber_lag),
+            relay_hosts: either(self.relay_hosts, other.relay_hosts),
+            relay_account_cap: either(self.relay_account_cap, other.relay_account_cap),
             log: either(self.log, other.log),
             log_format: either(self.log_format, other.log_format),
         }
@@ -154,6 +165,7 @@ impl Settings {
             events: units::count(given.event_limit.as_deref().unwrap_or(DEFAULT_EVENT_LIMIT), "events")?,
         };
         let subscribers = Subscribers::new(&given)?;
+        let relays = relays::read(&given, &host)?;
         Ok(Self {
             listen,
             data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),
@@ -163,6 +175,7 @@ impl Settings {
             terms_file: given.terms_file.map(PathBuf::from),
             retention,
             subscribers,
+            relays,
             log: given.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: given.log_format.as_deref().map_or(Ok(LogFormat::Text), LogFormat::parse)?,
         })

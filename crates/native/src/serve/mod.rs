@@ -6,6 +6,7 @@ mod layers;
 mod linger;
 mod listen;
 mod log;
+mod relays;
 mod signals;
 mod stall;
 #[cfg(test)]
@@ -83,6 +84,7 @@ async fn serve(settings: &Settings) -> Result<()> {
             tasks.spawn(keep_house(Arc::clone(&app)));
             tasks.spawn(Arc::clone(&firehose).follow(engine.committed()));
             tasks.spawn(Arc::clone(&firehose).prune());
+            relays::announce(&mut tasks, &app, &firehose);
             let service = layers::around(router(app, firehose.routes()));
             connections::serve(listeners, service, signals, || firehose.stop()).await;
             firehose.stopped().await;

@@ -12,6 +12,8 @@
 mod agent_cli;
 mod crash;
 mod layers;
+mod relay;
+mod relays;
 mod serve;
 mod server;
 mod suites;

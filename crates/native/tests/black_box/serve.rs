@@ -113,6 +113,8 @@ fn a_port_in_use_and_nonsense_settings_are_refused_in_words() {
         ("ROOKERY_PLC_URL", "plc"),
         ("ROOKERY_HANDLE_DOMAIN", ".localhost"),
         ("ROOKERY_TERMS_FILE", "/does/not/exist"),
+        ("ROOKERY_RELAY_HOSTS", "https://bsky.network"),
+        ("ROOKERY_RELAY_ACCOUNT_CAP", "none"),
     ] {
         let said = with(name, value);
         assert!(said.starts_with("error: "), "{name}: {said}");

@@ -145,6 +145,11 @@ pub fn by_id(sql: &dyn Sql, id: RepoId) -> Result<Option<Account>, SqlError> {
     one(sql, "SELECT id, did, handle, status FROM account WHERE id = ?1", &[Value::Int(id.0)], Account::read)
 }
 
+/// How many accounts are active.
+pub fn count_active(sql: &dyn Sql) -> Result<i64, SqlError> {
+    Ok(scalar(sql, "SELECT count(*) FROM account WHERE status = 'active'", &[])?.unwrap_or(0))
+}
+
 /// Changes whether an account is served.
 pub fn set_status(sql: &dyn Sql, id: RepoId, status: Status) -> Result<(), SqlError> {
     sql.exec(

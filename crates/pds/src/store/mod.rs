@@ -31,7 +31,7 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("schema/plc.sql"),
         ],
     },
-    Migration { version: 2, files: &[include_str!("schema/event.sql")] },
+    Migration { version: 2, files: &[include_str!("schema/event.sql"), include_str!("schema/relay.sql")] },
 ];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a

@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{StatusCode, header};
 use rookery_atproto::syntax::Handle;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// `GET /`.
@@ -20,13 +20,15 @@ pub(crate) async fn root() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /xrpc/_health`: answers when the store does.
+/// `GET /xrpc/_health`: answers when the store does, with what an operator should know of accounts and relays.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Json<Value>> {
     app.read(|sql| Ok(store::ping(sql)?)).await.map_err(|error| {
         Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "The store does not answer.")
             .because(error)
     })?;
-    Ok(Json(json!({ "version": VERSION })))
+    let mut health = Map::from_iter([("version".to_owned(), VERSION.into())]);
+    app.relays().add_to(&mut health);
+    Ok(Json(health.into()))
 }
 
 /// `GET /tos`: the exact bytes that agents sign.
