@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Which crates of this workspace each may name. `testkit` speaks HTTP to whatever it tests.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("rookery-atproto", &[]),
     ("rookery-auth", &["rookery-atproto"]),
     ("rookery-pds", &["rookery-atproto", "rookery-auth"]),
     ("rookery-client", &["rookery-atproto", "rookery-auth"]),
     ("rookery", &["rookery-atproto", "rookery-auth", "rookery-pds", "rookery-client"]),
     ("rookery-testkit", &["rookery-atproto", "rookery-auth", "rookery-client"]),
+    ("rookery-bench", &["rookery-atproto", "rookery-client", "rookery-testkit"]),
 ];
 
 /// Crates that compile to wasm and ask a host for everything.
