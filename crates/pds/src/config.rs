@@ -68,6 +68,8 @@ pub mod limits {
     pub const WRITES: usize = rookery_atproto::event::MAX_OPS;
     /// Bytes of the blocks of one commit: new records and nodes, and those that others need to check it.
     pub const COMMIT_BLOCKS: usize = rookery_atproto::event::MAX_COMMIT_BLOCKS;
+    /// CIDs in one `getBlocks`: as many as its query string has room for, beside a DID of any usual length.
+    pub const BLOCKS: usize = 100;
     /// How far a proof's or token's `iat` may be off, in seconds.
     pub const CLOCK_SKEW: i64 = 300;
     /// Proofs remembered against replay.

@@ -4,6 +4,7 @@ use crate::target::Target;
 use rookery_atproto::car::{self, Car};
 use rookery_atproto::crypto::PublicKey;
 use rookery_atproto::identity::did_doc::DidDocument;
+use rookery_atproto::mst::{Link, Mst};
 use rookery_atproto::repo::{Commit, verify_repo};
 use rookery_atproto::syntax::Did;
 use std::collections::BTreeMap;
@@ -53,4 +54,19 @@ pub fn check(car: Car, did: &str, key: &PublicKey) -> Repo {
 pub async fn verified(target: &Target, did: &str) -> Repo {
     let key = signing_key(target, did).await;
     check(download(target, did, None).await, did, &key)
+}
+
+/// Checks a proof of a path: signed by that key, with the nodes that lead to the path, the record if it is there, and nothing
+/// else. The CID of the record, or none when the proof is that there is none.
+pub fn check_proof(car: &Car, did: &str, key: &PublicKey, path: &str) -> Option<String> {
+    assert_eq!(car.roots.len(), 1, "a proof has one root");
+    let commit = Commit::decode(&car.blocks[&car.roots[0]]).unwrap();
+    commit.verify(key).unwrap_or_else(|error| panic!("the proof of {path}: {error}"));
+    assert_eq!(commit.did.as_str(), did);
+    let mut tree = Mst::open(&car.blocks, Link::to_cid(commit.data));
+    let found = tree.get(path).unwrap_or_else(|error| panic!("the proof of {path}: {error}"));
+    assert!(found.is_none_or(|cid| car.blocks.contains_key(&cid)), "the record at {path} is missing");
+    let needed = 1 + tree.path(path).unwrap().len() + usize::from(found.is_some());
+    assert_eq!(car.blocks.len(), needed, "blocks that the proof of {path} has no need of");
+    found.map(|cid| cid.to_string())
 }

@@ -1,4 +1,5 @@
-//! Query parameters, parsed strictly: bad percent-encoding, bad UTF-8 and a parameter given twice are refused.
+//! Query parameters, parsed strictly: bad percent-encoding and bad UTF-8 are refused, and so is a parameter given twice
+//! where its lexicon has no array.
 
 use crate::error::{Error, Result, invalid_request};
 use http::request::Parts;
@@ -15,10 +16,15 @@ pub(crate) struct Params(Vec<(String, String)>);
 impl Params {
     /// Parses the query of a request.
     pub(crate) fn of(parts: &Parts) -> Result<Self> {
-        Self::parse(parts.uri.query().unwrap_or_default())
+        Self::parse(parts.uri.query().unwrap_or_default(), None)
     }
 
-    fn parse(query: &str) -> Result<Self> {
+    /// Parses the query of a request in which `name` is an array: the parameter is given once for each element.
+    pub(crate) fn with_array(parts: &Parts, name: &str) -> Result<Self> {
+        Self::parse(parts.uri.query().unwrap_or_default(), Some(name))
+    }
+
+    fn parse(query: &str, array: Option<&str>) -> Result<Self> {
         if query.len() > MAX_QUERY {
             return Err(Error::new(
                 http::StatusCode::URI_TOO_LONG,
@@ -30,7 +36,7 @@ impl Params {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name)?;
-            if params.iter().any(|(known, _)| *known == name) {
+            if array != Some(name.as_str()) && params.iter().any(|(known, _)| *known == name) {
                 return Err(invalid_request(format!("The parameter {name:?} is given more than once.")));
             }
             params.push((name, decode(value)?));
@@ -48,12 +54,27 @@ impl Params {
         self.given(name).filter(|text| !text.is_empty())
     }
 
+    /// The elements of an array, at least one and at most `most`.
+    pub(crate) fn array<T: FromStr>(&self, name: &str, most: usize) -> Result<Vec<T>>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let texts = || self.0.iter().filter(|(known, value)| known == name && !value.is_empty());
+        match texts().count() {
+            0 => Err(missing(name)),
+            count if count > most => Err(invalid_request(format!(
+                "The parameter {name:?} is given {count} times, at most {most} are taken. Ask for the rest in another request."
+            ))),
+            _ => texts().map(|(_, text)| parse(name, text)).collect(),
+        }
+    }
+
     /// A parameter that must be there and be of its type.
     pub(crate) fn required<T: FromStr>(&self, name: &str) -> Result<T>
     where
         T::Err: std::fmt::Display,
     {
-        self.optional(name)?.ok_or_else(|| invalid_request(format!("The parameter {name:?} is required.")))
+        self.optional(name)?.ok_or_else(|| missing(name))
     }
 
     /// A parameter that must be of its type when it is there.
@@ -61,12 +82,7 @@ impl Params {
     where
         T::Err: std::fmt::Display,
     {
-        self.text(name)
-            .map(|text| {
-                text.parse()
-                    .map_err(|error| invalid_request(format!("The parameter {name:?} is wrong: {error}")))
-            })
-            .transpose()
+        self.text(name).map(|text| parse(name, text)).transpose()
     }
 
     /// A count within its lexicon's range.
@@ -82,10 +98,29 @@ impl Params {
         Ok(limit)
     }
 
+    /// A cursor that is the number of the last row of the page before; 0 without one.
+    pub(crate) fn row_cursor(&self) -> Result<i64> {
+        let Some(cursor) = self.text("cursor") else { return Ok(0) };
+        cursor.parse().ok().filter(|after| (0..1 << 53).contains(after)).ok_or_else(|| {
+            invalid_request("The cursor is not one that this endpoint gave. Start without one.")
+        })
+    }
+
     /// `true` or `false`.
     pub(crate) fn flag(&self, name: &str) -> Result<bool> {
         Ok(self.optional(name)?.unwrap_or(false))
     }
+}
+
+fn parse<T: FromStr>(name: &str, text: &str) -> Result<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| invalid_request(format!("The parameter {name:?} is wrong: {error}")))
+}
+
+fn missing(name: &str) -> Error {
+    invalid_request(format!("The parameter {name:?} is required."))
 }
 
 fn decode(text: &str) -> Result<String> {
@@ -109,24 +144,40 @@ fn decode(text: &str) -> Result<String> {
 mod tests {
     use super::*;
 
+    fn parsed(query: &str) -> Result<Params> {
+        Params::parse(query, None)
+    }
+
     #[test]
     fn parameters_are_decoded_strictly() {
-        let params = Params::parse("repo=did%3Aplc%3Aabc&limit=5&reverse=true&x=a+b").unwrap();
+        let params = parsed("repo=did%3Aplc%3Aabc&limit=5&reverse=true&x=a+b").unwrap();
         assert_eq!(params.text("repo"), Some("did:plc:abc"));
         assert_eq!(params.text("x"), Some("a b"));
         assert_eq!(params.limit("limit", 1..=100, 50).unwrap(), 5);
         assert!(params.flag("reverse").unwrap());
         assert!(!params.flag("other").unwrap());
         for bad in ["a=%", "a=%4", "a=%zz", "a=%ff", "a=1&a=2", &"a".repeat(MAX_QUERY + 1)] {
-            assert!(Params::parse(bad).is_err(), "{bad}");
+            assert!(parsed(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_limit_outside_its_range_is_refused() {
         for bad in ["limit=0", "limit=101", "limit=-1", "limit=x", "limit=99999999999999999999"] {
-            assert!(Params::parse(bad).unwrap().limit("limit", 1..=100, 50).is_err(), "{bad}");
+            assert!(parsed(bad).unwrap().limit("limit", 1..=100, 50).is_err(), "{bad}");
         }
-        assert_eq!(Params::parse("limit=").unwrap().limit("limit", 1..=100, 50).unwrap(), 50);
+        assert_eq!(parsed("limit=").unwrap().limit("limit", 1..=100, 50).unwrap(), 50);
+    }
+
+    #[test]
+    fn only_an_array_may_be_given_more_than_once() {
+        let params = Params::parse("n=1&one=x&n=2&n=&n=1", Some("n")).unwrap();
+        assert_eq!(params.array::<u8>("n", 3).unwrap(), [1, 2, 1]);
+        assert!(params.array::<u8>("n", 2).is_err(), "over its bound");
+        assert!(params.array::<u8>("m", 3).is_err(), "required");
+        for bad in ["n=1&n=x", "n=1&n=256"] {
+            assert!(Params::parse(bad, Some("n")).unwrap().array::<u8>("n", 3).is_err(), "{bad}");
+        }
+        assert!(Params::parse("n=1&one=x&one=y", Some("n")).is_err());
     }
 }

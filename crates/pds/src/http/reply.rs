@@ -1,8 +1,10 @@
 //! Answers.
 
+use crate::ports::ByteStream;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
+use rookery_atproto::car::MEDIA_TYPE;
 use serde::Serialize;
 
 /// Any serializable value as JSON.
@@ -21,6 +23,18 @@ impl<T: Serialize> IntoResponse for Json<T> {
 pub(crate) fn json_bytes(bytes: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(bytes));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A CAR that is as long as it takes.
+pub(crate) fn car_stream(chunks: ByteStream) -> Response {
+    car(Body::from_stream(chunks))
+}
+
+/// A CAR.
+pub(crate) fn car(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     response
 }
 

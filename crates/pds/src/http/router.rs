@@ -37,7 +37,10 @@ pub fn router(app: Arc<App>, of_host: Router<Arc<App>>) -> Router {
         .route("/xrpc/com.atproto.sync.getRepo", get(sync::get_repo::handle))
         .route("/xrpc/com.atproto.sync.getLatestCommit", get(sync::get_latest_commit::handle))
         .route("/xrpc/com.atproto.sync.getRepoStatus", get(sync::get_repo_status::handle))
-        .route("/xrpc/com.atproto.sync.listRepos", get(sync::list_repos::handle));
+        .route("/xrpc/com.atproto.sync.getBlocks", get(sync::get_blocks::handle))
+        .route("/xrpc/com.atproto.sync.getRecord", get(sync::get_record::handle))
+        .route("/xrpc/com.atproto.sync.listRepos", get(sync::list_repos::handle))
+        .route("/xrpc/com.atproto.sync.listReposByCollection", get(sync::list_repos_by_collection::handle));
     if embedded {
         router = plc::routes::add(router);
     }

@@ -78,6 +78,7 @@ struct Prepared {
     change: Change,
     /// What happens to records.
     records: Vec<RecordChange>,
+    collections: store::collection::Touched,
     /// What the firehose tells of it.
     event: Unsequenced,
     /// When, in microseconds.
@@ -209,6 +210,7 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         commit_block: applied.commit_block,
         change: applied.change,
         records,
+        collections: store::collection::touched(&applied.ops),
         event,
         now,
     }))
@@ -245,6 +247,7 @@ fn store_prepared(
             (RecordChange::Put(_), ..) => return Err(internal("a record change without its record").into()),
         }
     }
+    store::collection::update(sql, repo, &prepared.collections)?;
     Ok(())
 }
 

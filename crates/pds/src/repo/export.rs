@@ -7,23 +7,56 @@ use crate::store;
 use crate::store::repo::Nodes;
 use bytes::Bytes;
 use rookery_atproto::car;
+use rookery_atproto::data::Cid;
 use rookery_atproto::mst::{Step, walk};
 use rookery_atproto::syntax::Tid;
 
 /// Bytes gathered before a chunk goes out.
 const CHUNK: usize = 64 * 1024;
 
+/// A CAR on its way out, in chunks of about [`CHUNK`] or one block.
+pub(super) struct CarOut<'a> {
+    buffer: Vec<u8>,
+    send: &'a mut dyn FnMut(Bytes) -> Result<(), SqlError>,
+}
+
+impl<'a> CarOut<'a> {
+    /// Begins with the header.
+    pub(super) fn new(roots: &[Cid], send: &'a mut dyn FnMut(Bytes) -> Result<(), SqlError>) -> Self {
+        let mut out = Self { buffer: empty_buffer(), send };
+        out.buffer.extend_from_slice(&car::header(roots));
+        out
+    }
+
+    /// Adds a block.
+    pub(super) fn block(&mut self, cid: &Cid, block: &[u8]) -> Result<(), SqlError> {
+        car::section(cid, block, &mut self.buffer);
+        if self.buffer.len() < CHUNK {
+            return Ok(());
+        }
+        (self.send)(Bytes::from(std::mem::replace(&mut self.buffer, empty_buffer())))
+    }
+
+    /// Sends what is left.
+    pub(super) fn finish(self) -> Result<(), SqlError> {
+        (self.send)(Bytes::from(self.buffer))
+    }
+}
+
+fn empty_buffer() -> Vec<u8> {
+    Vec::with_capacity(CHUNK + 4096)
+}
+
 /// Streams the repo: the commit, then the tree in order with each record after its entry. With `since`, only
 /// what was written after that revision; a subtree that was not rewritten is not visited.
-pub(crate) fn export(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream {
+pub(crate) fn stream(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream {
     let job: StreamJob = Box::new(move |sql, send| {
         let head = store::repo::head(sql, repo)?;
-        let mut out = Vec::with_capacity(CHUNK + 4096);
-        out.extend_from_slice(&car::header(&[head.commit]));
+        let mut out = CarOut::new(&[head.commit], send);
         if since.is_some_and(|since| since >= head.rev) {
-            return send(Bytes::from(out));
+            return out.finish();
         }
-        car::section(&head.commit, &store::repo::commit_block(sql, repo)?, &mut out);
+        out.block(&head.commit, &store::repo::commit_block(sql, repo)?)?;
         let mut failed = None;
         let descend = |link: &rookery_atproto::mst::Link| match since {
             None => true,
@@ -37,19 +70,15 @@ pub(crate) fn export(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream 
         };
         for step in walk(Nodes { sql, repo }, head.root, descend) {
             match step.map_err(|error| SqlError::Other(error.to_string()))? {
-                Step::Node { link, block } => car::section(&link.cid, &block, &mut out),
-                Step::Leaf { key, value } => record(sql, repo, &key, since, &mut |row| {
-                    car::section(&value, row.blob(1)?, &mut out);
-                    Ok(())
-                })?,
-            }
-            if out.len() >= CHUNK {
-                send(Bytes::from(std::mem::replace(&mut out, Vec::with_capacity(CHUNK + 4096))))?;
+                Step::Node { link, block } => out.block(&link.cid, &block)?,
+                Step::Leaf { key, value } => {
+                    record(sql, repo, &key, since, &mut |row| out.block(&value, row.blob(1)?))?
+                }
             }
         }
         match failed {
             Some(error) => Err(error),
-            None => send(Bytes::from(out)),
+            None => out.finish(),
         }
     });
     app.ports.engine.stream(job)

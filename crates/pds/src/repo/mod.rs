@@ -1,5 +1,6 @@
-//! An account's repo: committing writes, reading records, exporting.
+//! An account's repo: committing writes, reading records and blocks, exporting.
 
+pub(crate) mod blocks;
 pub(crate) mod commit;
 pub(crate) mod export;
 pub(crate) mod read;

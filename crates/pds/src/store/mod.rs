@@ -4,6 +4,8 @@
 //! text and the parameters respect are those of a Durable Object: DESIGN, "Limits the shared SQL must respect".
 
 pub mod account;
+pub mod block;
+pub mod collection;
 pub mod event;
 pub mod plc;
 pub mod proof;
@@ -31,7 +33,14 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("schema/plc.sql"),
         ],
     },
-    Migration { version: 2, files: &[include_str!("schema/event.sql"), include_str!("schema/relay.sql")] },
+    Migration {
+        version: 2,
+        files: &[
+            include_str!("schema/event.sql"),
+            include_str!("schema/relay.sql"),
+            include_str!("schema/collection.sql"),
+        ],
+    },
 ];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a

@@ -175,12 +175,17 @@ impl NodeSource for Nodes<'_> {
     }
 }
 
+/// Row id of the first place of a repo's nodes; those of the next repo begin where its last place ends.
+pub(super) fn first_node(repo: RepoId) -> i64 {
+    repo.0 << PLACE_BITS
+}
+
 fn node_id(repo: RepoId, place: Place) -> Result<i64, SqlError> {
     let place = number(place)?;
     if place >> PLACE_BITS != 0 {
         return Err(SqlError::Other(format!("place {place} is past the last one")));
     }
-    Ok((repo.0 << PLACE_BITS) | place)
+    Ok(first_node(repo) | place)
 }
 
 fn number(place: Place) -> Result<i64, SqlError> {

@@ -15,7 +15,7 @@ pub(super) fn render(config: &Config) -> String {
         }
         crate::config::PlcChoice::Url(url) => url.clone(),
     };
-    let values: [(&str, String); 13] = [
+    let values: [(&str, String); 14] = [
         ("{version}", VERSION.to_owned()),
         ("{origin}", config.public_url.clone()),
         ("{domain}", domain.to_owned()),
@@ -25,6 +25,7 @@ pub(super) fn render(config: &Config) -> String {
         ("{record_bytes}", MAX_RECORD_BYTES.to_string()),
         ("{record_depth}", MAX_RECORD_DEPTH.to_string()),
         ("{writes}", limits::WRITES.to_string()),
+        ("{blocks}", limits::BLOCKS.to_string()),
         ("{commit_bytes}", limits::COMMIT_BLOCKS.to_string()),
         ("{json_body}", limits::JSON_BODY.to_string()),
         ("{record_body}", limits::RECORD_BODY.to_string()),

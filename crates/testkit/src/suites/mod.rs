@@ -77,6 +77,15 @@ macro_rules! for_each_suite {
             sync::an_export_since_a_revision_is_the_difference,
             sync::heads_and_states_are_told,
             sync::repos_are_listed_page_by_page,
+            sync::the_blocks_of_an_export_are_given_by_cid,
+            sync::a_block_is_given_once_and_while_it_is_current,
+            sync::missing_blocks_are_named,
+            sync::lists_of_cids_are_checked,
+            sync::presence_and_absence_of_records_are_proven,
+            sync::an_empty_repo_proves_that_it_is_empty,
+            sync::accounts_are_listed_by_collection_page_by_page,
+            sync::an_account_is_listed_while_it_has_records_of_the_collection,
+            sync::queries_by_collection_are_checked,
             load::a_hundred_agents_enroll_and_write_at_once,
         }
     };

@@ -1,5 +1,11 @@
 //! What relays and mirrors read.
 
+mod blocks;
+mod collections;
+
+pub use blocks::*;
+pub use collections::*;
+
 use crate::agent::TestAgent;
 use crate::repo;
 use crate::target::{Target, text};

@@ -3,12 +3,10 @@
 use crate::app::App;
 use crate::error::Result;
 use crate::http::params::Params;
+use crate::http::reply::car_stream;
 use crate::repo::{export, read};
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{HeaderValue, header};
-use rookery_atproto::car;
 use rookery_atproto::syntax::{AtIdentifier, Did, Tid};
 use std::sync::Arc;
 
@@ -18,7 +16,5 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
     let did: Did = params.required("did")?;
     let since: Option<Tid> = params.optional("since")?;
     let account = app.read(move |sql| read::visible(sql, &AtIdentifier::Did(did))).await?;
-    let mut response = Response::new(Body::from_stream(export::export(&app, account.id, since)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(car::MEDIA_TYPE));
-    Ok(response)
+    Ok(car_stream(export::stream(&app, account.id, since)))
 }

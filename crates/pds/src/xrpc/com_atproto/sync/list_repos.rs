@@ -1,7 +1,7 @@
 //! `com.atproto.sync.listRepos`: every repo here, in the order in which they were made, inactive ones with their status.
 
 use crate::app::App;
-use crate::error::{Result, invalid_request};
+use crate::error::Result;
 use crate::http::params::Params;
 use crate::http::reply::Json;
 use crate::store;
@@ -41,14 +41,7 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
     let (parts, _) = request.into_parts();
     let params = Params::of(&parts)?;
     let limit = params.limit("limit", 1..=1000, 500)?;
-    let after = match params.text("cursor") {
-        None => 0,
-        Some(cursor) => {
-            cursor.parse().ok().filter(|after| (0..1 << 53).contains(after)).ok_or_else(|| {
-                invalid_request("The cursor is not one that this endpoint gave. Start without one.")
-            })?
-        }
-    };
+    let after = params.row_cursor()?;
     app.read(move |sql| {
         let mut repos = Vec::new();
         let last = store::repo::list(sql, after, limit, &mut |repo| repos.push(Entry::from(repo)))?;
