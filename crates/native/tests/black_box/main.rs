@@ -11,9 +11,13 @@
 
 mod agent_cli;
 mod crash;
+#[cfg(target_os = "linux")]
+mod export;
 mod layers;
 mod relay;
 mod relays;
 mod serve;
 mod server;
+mod status;
 mod suites;
+mod upgrade;

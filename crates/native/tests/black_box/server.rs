@@ -67,6 +67,15 @@ impl Server {
         assert!(status.success());
     }
 
+    /// The most memory it has had at any time, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let kib: usize = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        kib * 1024
+    }
+
     /// Waits for its end; what else it said.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();

@@ -1,0 +1,65 @@
+//! A data directory of an older version.
+
+use crate::server::{Server, block_on};
+use rookery_testkit::target::text;
+use rookery_testkit::{TestAgent, repo};
+use rusqlite::Connection;
+use serde_json::json;
+use std::path::Path;
+
+/// The tables of version 1 of the schema.
+const FIRST: [&str; 9] = [
+    "schema_version",
+    "account",
+    "pending_signup",
+    "used_proof",
+    "server_secret",
+    "repo",
+    "node",
+    "record",
+    "plc_operation",
+];
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let agents = block_on(async {
+        let agents = [TestAgent::enroll(&server.target).await, TestAgent::enroll(&server.target).await];
+        for (n, agent) in agents.iter().enumerate() {
+            agent.create("com.example.both", json!({ "n": n })).await;
+            agent.create("com.example.both", json!({ "n": n + 10 })).await;
+        }
+        agents[1].create("com.example.one", json!({})).await;
+        agents
+    });
+    server.kill();
+    back_to_the_first_version(dir.path());
+    let server = Server::start(dir.path());
+    block_on(async {
+        for (collection, holders) in [("com.example.both", &agents[..]), ("com.example.one", &agents[1..])] {
+            let params = [("collection", collection)];
+            let listed = server.target.query("com.atproto.sync.listReposByCollection", &params).await.ok();
+            let dids: Vec<_> =
+                listed["repos"].as_array().unwrap().iter().map(|repo| text(repo, "did")).collect();
+            let expected: Vec<_> = holders.iter().map(|agent| agent.did.clone()).collect();
+            assert_eq!(dids, expected, "{collection}");
+        }
+        for (agent, count) in agents.iter().zip([2, 3]) {
+            assert_eq!(repo::verified(&server.target, &agent.did).await.records.len(), count);
+        }
+    });
+}
+
+/// Takes away what later versions added.
+fn back_to_the_first_version(data_dir: &Path) {
+    let database = Connection::open(data_dir.join("rookery.db")).unwrap();
+    let mut query = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    let tables: Vec<String> = query.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let later: Vec<_> = tables.iter().filter(|name| !FIRST.contains(&name.as_str())).collect();
+    assert!(!later.is_empty() && tables.len() == later.len() + FIRST.len(), "{tables:?}");
+    for table in later {
+        database.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    database.execute("DELETE FROM schema_version WHERE version > 1", ()).unwrap();
+}
