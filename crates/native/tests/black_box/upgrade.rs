@@ -61,5 +61,11 @@ fn back_to_the_first_version(data_dir: &Path) {
     for table in later {
         database.execute_batch(&format!("DROP TABLE {table}")).unwrap();
     }
+    let mut query =
+        database.prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").unwrap();
+    let indexes: Vec<String> = query.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    for index in indexes {
+        database.execute_batch(&format!("DROP INDEX {index}")).unwrap();
+    }
     database.execute("DELETE FROM schema_version WHERE version > 1", ()).unwrap();
 }
