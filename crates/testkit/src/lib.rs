@@ -19,6 +19,7 @@
 
 pub mod agent;
 pub mod answer;
+pub mod firehose;
 pub mod forge;
 pub mod keys;
 pub mod raw;

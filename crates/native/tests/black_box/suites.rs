@@ -1,6 +1,8 @@
-//! Every suite of the test kit, each against a server of its own.
+//! Every suite of the test kit, each against a server of its own. All the while a witness follows the firehose: whatever a
+//! suite writes, its events must hold, come live as they are replayed, and lead to the repos that the server has.
 
 use crate::server::{Server, block_on};
+use rookery_testkit::firehose::Witness;
 
 macro_rules! tests {
     ($($group:ident::$name:ident),+ $(,)?) => {
@@ -20,5 +22,9 @@ fn against(
 ) {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    block_on(suite(&server.target));
+    block_on(async {
+        let witness = Witness::watch(&server.target).await;
+        suite(&server.target).await;
+        witness.verdict().await;
+    });
 }
