@@ -1,10 +1,11 @@
 //! The server's state, and how a host makes it.
 
+use crate::blob;
 use crate::config::{Config, limits};
 use crate::error::{Error, Result, internal};
 use crate::http::auth::TokenCache;
 use crate::plc::Plc;
-use crate::ports::{Clock, Engine, Entropy, Mode, Net, Sql, TermsSource, Verify, run};
+use crate::ports::{Blobs, Clock, Engine, Entropy, Mode, Net, Sql, TermsSource, Verify, run};
 use crate::relay::Report;
 use crate::seal::{Sealer, generate_key};
 use crate::store;
@@ -22,6 +23,8 @@ const FORGET_AT_ONCE: i64 = 5_000;
 pub struct Ports {
     /// The store.
     pub engine: Arc<dyn Engine>,
+    /// The bytes of blobs.
+    pub blobs: Arc<dyn Blobs>,
     /// The outside world.
     pub net: Arc<dyn Net>,
     /// Signatures of agents' keys.
@@ -54,6 +57,8 @@ pub struct App {
     pub(crate) tokens: TokenCache,
     /// What is known of relays. A mutex, held for a copy.
     relays: Mutex<Report>,
+    /// Uploads in progress.
+    pub(crate) uploads: blob::Uploads,
 }
 
 impl App {
@@ -75,7 +80,7 @@ impl App {
         }
         let mut clock_id = [0; 2];
         ports.entropy.fill(&mut clock_id)?;
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             plc: Plc::new(&config.plc),
             sealer,
             rotation_key,
@@ -83,13 +88,22 @@ impl App {
             replay: Mutex::new(replay),
             tokens: TokenCache::new(limits::TOKEN_CACHE),
             relays: Mutex::new(Report::new(&config.relays)),
+            uploads: blob::Uploads::default(),
             config,
             ports,
-        }))
+        });
+        blob::start(&app).await?;
+        Ok(app)
     }
 
-    /// Housekeeping; the host calls it about twice a minute.
+    /// Housekeeping; the host calls it about twice a minute. What asks another server comes last.
     pub async fn maintain(&self) -> Result<()> {
+        self.forget().await?;
+        blob::collect(self).await
+    }
+
+    /// Forgets what is past its time.
+    async fn forget(&self) -> Result<()> {
         let abandoned = self.now_micros() - limits::RESUMABLE;
         self.write(move |sql| Ok(store::signup::forget_before(sql, abandoned)?)).await?;
         let oldest = self.now_seconds() - limits::CLOCK_SKEW - 1;

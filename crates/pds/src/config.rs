@@ -35,6 +35,15 @@ pub struct Relays {
     pub account_cap: u64,
 }
 
+/// Bounds on blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobRules {
+    /// The largest blob, in bytes.
+    pub limit: u64,
+    /// How long a blob is kept that no record refers to.
+    pub grace: Duration,
+}
+
 /// Configuration of the core.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -52,6 +61,8 @@ pub struct Config {
     pub retention: Retention,
     /// Who is told that there is something to crawl.
     pub relays: Relays,
+    /// Bounds on blobs.
+    pub blobs: BlobRules,
     /// True on a loopback hostname without TLS.
     pub local: bool,
 }
@@ -84,4 +95,18 @@ pub mod limits {
     pub const HANDLE_DOCUMENT: usize = 4 * 1024;
     /// Answer of another server that is read, in bytes.
     pub const REMOTE_DOCUMENT: usize = 256 * 1024;
+    /// Bytes of an account's blobs that no record refers to.
+    pub const UNREFERENCED_BYTES: u64 = 1024 * 1024 * 1024;
+    /// An account's blobs that no record refers to.
+    pub const UNREFERENCED_BLOBS: u64 = 10_000;
+    /// Blobs that the records of one commit refer to.
+    pub const COMMIT_BLOBS: usize = 500;
+    /// Uploads in progress: of one account, and of all.
+    pub const UPLOADS: (usize, usize) = (8, 256);
+    /// Bytes a second that an upload must come with, after a minute to begin.
+    pub const UPLOAD_PACE: u64 = 8 * 1024;
+    /// How long a blob that has arrived may take into the store.
+    pub const BLOB_KEEP: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+    /// How long an object that is not a blob yet is held for its upload, in microseconds: longer than that takes.
+    pub const BLOB_HOLD: i64 = 3_600 * 1_000_000;
 }

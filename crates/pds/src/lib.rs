@@ -9,6 +9,7 @@
 //! | [`sequencer`] | the firehose: events into the log, and out of it in order |
 //! | [`store`] | every SQL statement and the schema |
 //! | `repo` | commit, read, export |
+//! | `blob` | uploads, what refers to them, and their end |
 //! | `account` | changes of an account's status and handle |
 //! | `enroll` | from a signed request to an account |
 //! | `plc` | the did:plc directory, embedded or elsewhere |
@@ -17,6 +18,7 @@
 
 mod account;
 pub mod app;
+mod blob;
 pub mod config;
 mod enroll;
 pub mod error;

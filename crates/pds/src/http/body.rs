@@ -14,17 +14,8 @@ const MAX_DEPTH: usize = 68;
 
 /// Reads a body of at most `limit` bytes. One that announces more is refused unread.
 pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Bytes> {
-    if let Some(encoding) = parts.headers.get(header::CONTENT_ENCODING)
-        && encoding.as_bytes() != b"identity"
-    {
-        return Err(Error::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "InvalidRequest",
-            "Compressed request bodies are not taken. Send the body without Content-Encoding.",
-        ));
-    }
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
+    refuse_encoded(parts)?;
+    if announced(parts).is_some_and(|length| length > limit as u64) {
         return Err(payload_too_large(limit));
     }
     match Limited::new(body, limit).collect().await {
@@ -32,6 +23,23 @@ pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Byte
         Err(error) if error.is::<LengthLimitError>() => Err(payload_too_large(limit)),
         Err(error) => Err(invalid_request("The request body ended early.").because(error)),
     }
+}
+
+/// Refuses a body that is compressed.
+pub(crate) fn refuse_encoded(parts: &Parts) -> Result<()> {
+    match parts.headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding.as_bytes() != b"identity" => Err(Error::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "InvalidRequest",
+            "Compressed request bodies are not taken. Send the body without Content-Encoding.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// How long a body is going to be, where its `Content-Length` says so.
+pub(crate) fn announced(parts: &Parts) -> Option<u64> {
+    parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Refuses a body that does not say it is JSON.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "DPoP-Nonce, WWW-Authenticate, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, RateLimit-Policy, \
-     Content-Length, ETag, atproto-repo-rev",
+     Content-Length, Content-Range, Accept-Ranges, Content-Disposition, ETag, atproto-repo-rev",
 );
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, DPoP, DPoP-Nonce, WWW-Authenticate, Accept-Language, atproto-accept-labelers, atproto-proxy",

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod body;
+pub(crate) mod conditions;
 mod cors;
 pub(crate) mod params;
 pub(crate) mod reply;

@@ -4,9 +4,11 @@
 //! transaction and never awaits. Everything that is elsewhere (other origins, DNS, the PLC directory)
 //! is asynchronous and never called between a read and the write that depends on it.
 
+mod blobs;
 mod engine;
 mod net;
 
+pub use blobs::{BlobError, BlobStream, Blobs, Upload};
 pub use engine::{
     ByteStream, Engine, EngineError, Job, Mode, RepoId, Row, Sql, SqlError, StreamJob, Turn, Value, run,
 };

@@ -5,6 +5,7 @@
 //! exclusive on some host.
 
 use crate::app::App;
+use crate::blob::references;
 use crate::config::limits;
 use crate::error::{Error, Result, internal, invalid_request, invalid_swap, record_not_found};
 use crate::http::auth::{Agent, UsedProof};
@@ -17,6 +18,7 @@ use crate::store::repo::Nodes;
 use bytes::Bytes;
 use http::StatusCode;
 use rookery_atproto::data::Cid;
+use rookery_atproto::data::record::BlobRef;
 use rookery_atproto::event::{self, CommitEvent, Unsequenced};
 use rookery_atproto::mst::{Change, MstError};
 use rookery_atproto::repo::{self, Action, ApplyError, Head};
@@ -35,6 +37,8 @@ pub(crate) struct Write {
     pub action: Action,
     /// The record itself, unless it is a delete.
     pub body: Option<Vec<u8>>,
+    /// The blobs that it refers to.
+    pub blobs: Vec<BlobRef>,
     /// `swapRecord`.
     pub swap: Option<Option<Cid>>,
 }
@@ -42,12 +46,13 @@ pub(crate) struct Write {
 impl Write {
     /// A write of a record; `action` says how.
     pub(crate) fn of(collection: Nsid, rkey: RecordKey, record: Encoded, action: fn(Cid) -> Action) -> Self {
-        Self { collection, rkey, action: action(record.cid), body: Some(record.body), swap: None }
+        let Encoded { cid, body, blobs } = record;
+        Self { collection, rkey, action: action(cid), body: Some(body), blobs, swap: None }
     }
 
     /// A delete.
     pub(crate) fn delete(collection: Nsid, rkey: RecordKey) -> Self {
-        Self { collection, rkey, action: Action::Delete, body: None, swap: None }
+        Self { collection, rkey, action: Action::Delete, body: None, blobs: Vec::new(), swap: None }
     }
 
     fn path(&self) -> String {
@@ -78,6 +83,8 @@ struct Prepared {
     change: Change,
     /// What happens to records.
     records: Vec<RecordChange>,
+    /// What of them concerns blobs.
+    references: references::Changes,
     collections: store::collection::Touched,
     /// What the firehose tells of it.
     event: Unsequenced,
@@ -174,10 +181,12 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
 
     let mut records = Vec::with_capacity(applied.ops.len());
     let mut bodies = Vec::with_capacity(applied.ops.len());
+    let mut references = references::Changes::default();
     for op in &applied.ops {
         // The last write to a path is the one that counts.
         let last = writes.iter().rposition(|write| write.path == op.path);
         let at = last.ok_or_else(|| internal("an operation without its write"))?;
+        references.note(op, at, &batch.writes);
         let Some(cid) = op.cid else {
             records.push(RecordChange::Delete(at));
             continue;
@@ -186,6 +195,7 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         bodies.push((cid, body.ok_or_else(|| internal("a record without its body"))?));
         records.push(RecordChange::Put(at));
     }
+    references.require(sql, repo, &batch.writes)?;
     let blocks = applied.diff(bodies.into_iter()).map_err(|error| internal(error.to_string()))?;
     if blocks.len() > limits::COMMIT_BLOCKS {
         return Err(invalid_request(format!(
@@ -210,6 +220,7 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         commit_block: applied.commit_block,
         change: applied.change,
         records,
+        references,
         collections: store::collection::touched(&applied.ops),
         event,
         now,
@@ -248,11 +259,13 @@ fn store_prepared(
         }
     }
     store::collection::update(sql, repo, &prepared.collections)?;
+    prepared.references.require(sql, repo, &batch.writes)?;
+    prepared.references.store(sql, repo, head.rev, prepared.now, &batch.writes)?;
     Ok(())
 }
 
 /// Refuses writes to an account that is not active.
-fn require_active(status: Status) -> Result<()> {
+pub(crate) fn require_active(status: Status) -> Result<()> {
     match status {
         Status::Active => Ok(()),
         Status::Deactivated => {

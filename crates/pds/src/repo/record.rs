@@ -1,7 +1,7 @@
 //! A record as it arrives: checked and encoded.
 
 use crate::error::{Result, invalid_request};
-use rookery_atproto::data::record::{MAX_RECORD_BYTES, check_record};
+use rookery_atproto::data::record::{BlobRef, MAX_RECORD_BYTES, check_record};
 use rookery_atproto::data::{Cid, Value, cbor};
 use rookery_atproto::syntax::Nsid;
 
@@ -12,6 +12,8 @@ pub(crate) struct Encoded {
     pub cid: Cid,
     /// DAG-CBOR.
     pub body: Vec<u8>,
+    /// The blobs that it refers to, each once.
+    pub blobs: Vec<BlobRef>,
 }
 
 /// Checks a record against the data model and its collection, and encodes it. No lexicon is known here, so nothing else is
@@ -38,7 +40,8 @@ pub(crate) fn encode(collection: &Nsid, value: &Value) -> Result<Encoded> {
             )));
         }
     }
-    check_record(value).map_err(|error| invalid_request(format!("The record is not valid: {error}")))?;
+    let info =
+        check_record(value).map_err(|error| invalid_request(format!("The record is not valid: {error}")))?;
     let body = cbor::encode(value);
     if body.len() > MAX_RECORD_BYTES {
         return Err(invalid_request(format!(
@@ -46,5 +49,9 @@ pub(crate) fn encode(collection: &Nsid, value: &Value) -> Result<Encoded> {
             body.len()
         )));
     }
-    Ok(Encoded { cid: Cid::dag_cbor(&body), body })
+    let mut blobs = info.blobs;
+    blobs.sort_unstable_by_key(|blob| blob.cid);
+    // The same blob as two types stays there twice: one of them is wrong, and is refused with the rest of the commit.
+    blobs.dedup();
+    Ok(Encoded { cid: Cid::dag_cbor(&body), body, blobs })
 }

@@ -4,6 +4,7 @@
 //! text and the parameters respect are those of a Durable Object: DESIGN, "Limits the shared SQL must respect".
 
 pub mod account;
+pub mod blob;
 pub mod block;
 pub mod collection;
 pub mod event;
@@ -39,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("schema/event.sql"),
             include_str!("schema/relay.sql"),
             include_str!("schema/collection.sql"),
+            include_str!("schema/blob.sql"),
         ],
     },
 ];

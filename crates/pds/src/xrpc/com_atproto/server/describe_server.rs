@@ -13,6 +13,7 @@ pub(crate) async fn handle(State(app): State<Arc<App>>) -> Response {
         "availableUserDomains": [app.config.handle_domain.as_str()],
         "inviteCodeRequired": false,
         "phoneVerificationRequired": false,
+        "blobUploadLimit": app.config.blobs.limit,
         "links": { "termsOfService": format!("{}/tos", app.config.public_url) },
         "contact": {},
     }))
