@@ -32,6 +32,11 @@ impl DataDir {
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("rookery.db")
     }
+
+    /// Where blobs are, or are on their way.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
+    }
 }
 
 fn create(path: &Path) -> std::io::Result<()> {

@@ -5,6 +5,7 @@
     reason = "this is a host: it has the clock, the files and the environment"
 )]
 
+mod blobs;
 mod cli;
 mod clock;
 mod config;

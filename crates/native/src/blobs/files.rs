@@ -1,57 +1,59 @@
-//! Objects as files. An object is written and synced under another name, moved into place, and the move is synced too;
-//! so it is there whole or not at all, also after a power cut.
+//! Blobs as files: `objects/3f2/bafkrei…-…`, each written once.
+//!
+//! A file is durable, and so is its name, before it is called kept: file, folder and the folder above are synced, since the
+//! folder may be new. The same holds for a name that is gone.
 
-use super::refusal;
-use super::spool::{Spool, Spooled, private_folder};
+use super::arrival::{Arrival, Arrivals};
+use super::{CHUNK, blocking, create_dir, failed, sync_dir};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::try_unfold;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::stream::unfold;
 use rookery_pds::ports::{BlobError, BlobStream, Blobs, Upload};
-use std::io::{self, SeekFrom};
+use std::fs;
+use std::io::{self, ErrorKind, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::fs::{self, File};
+use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-/// Bytes that are read at once.
-const CHUNK: usize = 64 * 1024;
-
-/// A folder of objects.
-pub(crate) struct FileStore {
+/// A store in one directory.
+pub(crate) struct Files {
     objects: PathBuf,
-    spool: Spool,
+    arrivals: Arrivals,
 }
 
-impl FileStore {
-    /// Opens the store in `folder`, and makes it. What uploads of an earlier process left is removed.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        let objects = folder.join("objects");
-        private_folder(&objects)?;
-        sync_folder(folder)?;
-        Ok(Self { objects, spool: Spool::open(folder.join("incoming"))? })
+impl Files {
+    /// Opens or creates the store in `dir`. Blocks.
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        create_dir(dir)?;
+        let objects = dir.join("objects");
+        create_dir(&objects)?;
+        sync_dir(dir)?;
+        Ok(Self { objects, arrivals: Arrivals::open(dir.join("arriving"))? })
     }
 
-    /// Where an object is. Keys come from the core; one that would leave the folder is refused all the same.
     fn path(&self, key: &str) -> Result<PathBuf, BlobError> {
-        let part = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         };
-        if key.split('/').all(part) {
-            Ok(self.objects.join(key))
-        } else {
-            Err(BlobError::Failed(format!("{key:?} is not the key of an object")))
+        match key.split_once('/') {
+            Some((folder, name)) if is_name(folder) && is_name(name) => {
+                Ok(self.objects.join(folder).join(name))
+            }
+            _ => Err(BlobError::Failed(format!("{key:?} is not a folder and a name"))),
         }
     }
 }
 
-impl Blobs for FileStore {
+impl Blobs for Files {
     fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
         async move {
-            let spooled = self.spool.receive().await?;
-            let upload: Box<dyn Upload> = Box::new(FileUpload { spooled, objects: self.objects.clone() });
-            Ok(upload)
+            let upload = FileUpload { arrival: self.arrivals.create().await?, objects: self.objects.clone() };
+            Ok(Box::new(upload) as Box<dyn Upload>)
         }
         .boxed()
     }
@@ -62,18 +64,12 @@ impl Blobs for FileStore {
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Option<BlobStream>, BlobError>> {
         async move {
-            let mut file = match File::open(self.path(key)?).await {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(refusal(&error)),
-            };
-            let range = match range {
-                Some(range) => range,
-                None => 0..file.metadata().await.map_err(|error| refusal(&error))?.len(),
-            };
-            file.seek(SeekFrom::Start(range.start)).await.map_err(|error| refusal(&error))?;
-            let left = range.end.saturating_sub(range.start);
-            Ok(Some(try_unfold((file, left), next_chunk).boxed()))
+            let path = self.path(key)?;
+            match open(&path, range).await {
+                Ok(stream) => Ok(Some(stream)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(failed("cannot read a blob", &error)),
+            }
         }
         .boxed()
     }
@@ -81,11 +77,12 @@ impl Blobs for FileStore {
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
         async move {
             let path = self.path(key)?;
-            match fs::remove_file(&path).await {
-                // It may have been removed by a process that ended before it was synced.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(refusal(&error)),
-                _ => sync_parent(&path).await.map_err(|error| refusal(&error)),
-            }
+            blocking("cannot delete a blob", move || match fs::remove_file(&path) {
+                Ok(()) => path.parent().map_or(Ok(()), sync_dir),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            })
+            .await
         }
         .boxed()
     }
@@ -95,72 +92,63 @@ impl Blobs for FileStore {
     }
 }
 
-async fn next_chunk((mut file, left): (File, u64)) -> Result<Option<(Bytes, (File, u64))>, BlobError> {
-    if left == 0 {
-        return Ok(None);
-    }
-    let most = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+async fn open(path: &Path, range: Option<Range<u64>>) -> io::Result<BlobStream> {
+    let mut file = File::open(path).await?;
+    let left = match range {
+        Some(range) => {
+            file.seek(SeekFrom::Start(range.start)).await?;
+            range.end.saturating_sub(range.start)
+        }
+        None => file.metadata().await?.len(),
+    };
+    Ok(unfold(Some((file, left)), |state| async {
+        let (mut file, left) = state.filter(|(_, left)| *left > 0)?;
+        match next(&mut file, left).await {
+            Ok(chunk) => {
+                let left = left.saturating_sub(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+                Some((Ok(chunk), Some((file, left))))
+            }
+            Err(error) => Some((Err(failed("cannot read a blob", &error)), None)),
+        }
+    })
+    .boxed())
+}
+
+async fn next(file: &mut File, left: u64) -> io::Result<Bytes> {
+    let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
     let mut chunk = BytesMut::with_capacity(most);
-    let read = (&mut file).take(left).read_buf(&mut chunk).await.map_err(|error| refusal(&error))?;
-    if read == 0 {
-        return Err(BlobError::Failed("an object is shorter than it should be".to_owned()));
+    // The buffer may have room for more than was asked for.
+    if file.take(left).read_buf(&mut chunk).await? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
-    let left = left.saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
-    Ok(Some((chunk.freeze(), (file, left))))
+    Ok(chunk.freeze())
 }
 
 struct FileUpload {
-    spooled: Spooled,
+    arrival: Arrival,
     objects: PathBuf,
 }
 
 impl Upload for FileUpload {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
-        self.spooled.write(chunk).boxed()
+        self.arrival.write(chunk).boxed()
     }
 
     fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
         async move {
-            let path = self.objects.join(key);
-            let (arrived, _) = self.spooled.finish().await?;
-            let moved = async {
-                make_parent(&path, self.objects).await?;
-                arrived.rename(&path).await?;
-                sync_parent(&path).await
-            };
-            moved.await.map_err(|error| refusal(&error))
+            let Self { arrival, objects } = *self;
+            let to = objects.join(key);
+            let (ended, _) = arrival.end().await?;
+            ended.file.sync_all().await.map_err(|error| failed("cannot write a blob", &error))?;
+            blocking("cannot keep a blob", move || {
+                let folder = to.parent().unwrap_or(&objects);
+                create_dir(folder)?;
+                ended.rename(&to)?;
+                sync_dir(folder)?;
+                sync_dir(&objects)
+            })
+            .await
         }
         .boxed()
     }
-}
-
-/// Makes the folder of an object. A new one is synced into the one above it before anything is in it.
-async fn make_parent(path: &Path, objects: PathBuf) -> io::Result<()> {
-    let Some(parent) = path.parent().map(Path::to_owned) else { return Ok(()) };
-    blocking(move || {
-        if parent.is_dir() {
-            return Ok(());
-        }
-        private_folder(&parent)?;
-        sync_folder(&objects)
-    })
-    .await
-}
-
-async fn sync_parent(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent().map(Path::to_owned) else { return Ok(()) };
-    blocking(move || match sync_folder(&parent) {
-        // Nothing was ever stored there.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        synced => synced,
-    })
-    .await
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -1,95 +1,68 @@
-//! Objects in a bucket of any S3-compatible service.
+//! Blobs in a bucket of any store that speaks S3.
 //!
-//! Requests are signed in their query (AWS Signature Version 4), which every such service takes. An object is put whole in
-//! one request, streamed from the spool's file, so that a failed one can be sent again from its beginning.
+//! An object is put in one request, which S3 stores whole or not at all. Uploads in parts would leave parts behind when the
+//! server ends in the middle, and what one request takes (5 GiB) is more than a blob may be. Requests are signed in
+//! their URL, so URLs are kept out of errors and logs.
 
-use super::refusal;
-use super::spool::{Guard, Spool, Spooled};
+mod body;
+mod refusal;
+
+use super::arrival::{Arrival, Arrivals, Ended};
+use super::create_dir;
+use crate::config::S3Bucket;
+use crate::net;
 use anyhow::{Context, Result, anyhow};
+use body::FileBody;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::try_unfold;
-use futures_util::{FutureExt, StreamExt};
-use reqwest::header::{CONTENT_LENGTH, RANGE};
-use reqwest::redirect::Policy;
-use reqwest::{Body, Client, Response, StatusCode, Url};
+use futures_util::stream::unfold;
+use refusal::Refusal;
+use reqwest::{Body, Client, Response, header};
+use rookery_pds::config::limits::BLOB_KEEP;
 use rookery_pds::ports::{BlobError, BlobStream, Blobs, Upload};
-use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
+use rusty_s3::actions::{DeleteObject, GetObject, PutObject, S3Action};
+use rusty_s3::{Bucket, Credentials, UrlStyle};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::fs::File;
 use tokio::time::{sleep, timeout};
-use tokio_util::io::ReaderStream;
 use zeroize::Zeroizing;
 
-/// How long a signed request is good for.
-const SIGNED: Duration = Duration::from_secs(15 * 60);
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long the bucket may be silent in the middle of an answer.
-const SILENCE: Duration = Duration::from_secs(60);
-/// A request whose answer takes longer has failed.
-const WHOLE: Duration = Duration::from_secs(5 * 60);
-/// Times a request is sent, and the pause before the second, which doubles.
-const ATTEMPTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(300);
-const CHUNK: usize = 64 * 1024;
+/// How long a signature holds: until the store has looked at the request.
+const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+/// How long the store may take for an answer, or for the next bytes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes a second that go out at least, on top of that.
+const SLOWEST: u64 = 64 * 1024;
+/// Pauses before the second and the third attempt.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1_000)];
+/// A request that was on its way when the process ended is done, or has failed, after this time.
+const AFTERLIFE: Duration = Duration::from_secs(60);
 
-/// Which bucket, and how it is reached.
-#[derive(Clone)]
-pub(crate) struct BucketSettings {
-    /// Origin of the service.
-    pub(crate) endpoint: Url,
-    pub(crate) region: String,
-    pub(crate) bucket: String,
-    /// Put before every key, with its slash; may be empty.
-    pub(crate) prefix: String,
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: Zeroizing<String>,
-}
-
-/// A bucket of objects.
-pub(crate) struct S3Store {
+/// A store in one bucket.
+pub(crate) struct S3 {
     remote: Arc<Remote>,
-    spool: Spool,
+    arrivals: Arrivals,
 }
 
-struct Remote {
-    bucket: Bucket,
-    credentials: Credentials,
-    prefix: String,
-    http: Client,
-}
-
-impl S3Store {
-    /// `folder` is where uploads wait on their way; what an earlier process left there is removed.
-    pub(crate) fn open(settings: &BucketSettings, folder: &Path) -> Result<Self> {
-        // Fails when there is one already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()?;
-        let (bucket, region) = (settings.bucket.clone(), settings.region.clone());
-        let bucket = Bucket::new(settings.endpoint.clone(), UrlStyle::Path, bucket, region)
-            .map_err(|error| anyhow!("the bucket {} cannot be used: {error}", settings.bucket))?;
-        let credentials =
-            Credentials::new(settings.access_key_id.clone(), settings.secret_access_key.as_str());
-        let remote = Remote { bucket, credentials, prefix: settings.prefix.clone(), http };
-        let spool = Spool::open(folder.join("incoming")).context("cannot make a folder for uploads")?;
-        Ok(Self { remote: Arc::new(remote), spool })
+impl S3 {
+    /// A store in `place`. Blobs on their way in are in `dir`. Nothing is asked of the bucket yet. Blocks.
+    pub(crate) fn open(place: &S3Bucket, secret: &Zeroizing<String>, dir: &Path) -> Result<Self> {
+        create_dir(dir)?;
+        let arrivals = Arrivals::open(dir.join("arriving"))?;
+        Ok(Self { remote: Arc::new(Remote::new(place, secret)?), arrivals })
     }
 }
 
-impl Blobs for S3Store {
+impl Blobs for S3 {
     fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
         async move {
-            let spooled = self.spool.receive().await?;
-            let upload: Box<dyn Upload> = Box::new(S3Upload { spooled, remote: Arc::clone(&self.remote) });
-            Ok(upload)
+            let upload =
+                S3Upload { arrival: self.arrivals.create().await?, remote: Arc::clone(&self.remote) };
+            Ok(Box::new(upload) as Box<dyn Upload>)
         }
         .boxed()
     }
@@ -99,17 +72,7 @@ impl Blobs for S3Store {
         key: &'a str,
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Option<BlobStream>, BlobError>> {
-        async move {
-            let answer = self.remote.get(key, range.as_ref()).await?;
-            let expected = match (answer.status(), &range) {
-                (StatusCode::NOT_FOUND, _) => return Ok(None),
-                (StatusCode::OK, None) => answer.content_length(),
-                (StatusCode::PARTIAL_CONTENT, Some(range)) => Some(range.end.saturating_sub(range.start)),
-                _ => return Err(refused("read", answer).await),
-            };
-            Ok(Some(try_unfold((answer, expected), next_chunk).boxed()))
-        }
-        .boxed()
+        self.remote.get(key, range).boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
@@ -117,152 +80,143 @@ impl Blobs for S3Store {
     }
 
     fn afterlife(&self) -> Duration {
-        // A request that the service has received whole may still be carried out.
-        WHOLE
+        AFTERLIFE
     }
-}
-
-/// Passes on what comes, and fails when it was not all.
-async fn next_chunk(
-    (mut answer, left): (Response, Option<u64>),
-) -> Result<Option<(Bytes, (Response, Option<u64>))>, BlobError> {
-    let chunk = answer.chunk().await.map_err(|error| unavailable(&error))?;
-    match (chunk, left) {
-        (Some(chunk), left) => {
-            let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            let left = match left {
-                Some(left) => Some(left.checked_sub(length).ok_or_else(wrong_length)?),
-                None => None,
-            };
-            Ok(Some((chunk, (answer, left))))
-        }
-        (None, Some(1..)) => Err(wrong_length()),
-        (None, _) => Ok(None),
-    }
-}
-
-fn wrong_length() -> BlobError {
-    BlobError::Failed("an object does not have the length that it should have".to_owned())
 }
 
 struct S3Upload {
-    spooled: Spooled,
+    arrival: Arrival,
     remote: Arc<Remote>,
 }
 
 impl Upload for S3Upload {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
-        self.spooled.write(chunk).boxed()
+        self.arrival.write(chunk).boxed()
     }
 
     fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
         async move {
-            let (arrived, size) = self.spooled.finish().await?;
-            self.remote.put(key, &arrived, size).await
+            let Self { arrival, remote } = *self;
+            let (ended, size) = arrival.end().await?;
+            let late = |_| BlobError::Unavailable("the object could not be put in time".to_owned());
+            timeout(BLOB_KEEP, remote.put(key, &ended, size)).await.map_err(late)?
         }
         .boxed()
     }
 }
 
+/// The bucket, as it is reached.
+struct Remote {
+    client: Client,
+    bucket: Bucket,
+    credentials: Credentials,
+    /// Before every key; empty, or ends with a slash.
+    prefix: String,
+}
+
 impl Remote {
-    fn key(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
+    fn new(place: &S3Bucket, secret: &Zeroizing<String>) -> Result<Self> {
+        let style = if place.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
+        let bucket = Bucket::new(place.endpoint.clone(), style, place.bucket.clone(), place.region.clone())
+            .map_err(|error| anyhow!("the bucket {} cannot be used: {error}", place.bucket))?;
+        let mut client = net::builder().connect_timeout(PATIENCE);
+        if place.endpoint.scheme() == "http" {
+            client = client.tls_backend_preconfigured(net::no_tls()?);
+        }
+        Ok(Self {
+            client: client.build().context("cannot reach out for blobs")?,
+            bucket,
+            credentials: Credentials::new(place.access_key_id.clone(), secret.as_str()),
+            prefix: place.prefix.clone(),
+        })
     }
 
-    async fn get(&self, key: &str, range: Option<&Range<u64>>) -> Result<Response, BlobError> {
-        let key = self.key(key);
-        again(async || {
-            let url = self.bucket.get_object(Some(&self.credentials), &key).sign(SIGNED);
-            let mut request = self.http.get(url);
-            if let Some(range) = range {
-                let last = range.end.saturating_sub(1);
-                request = request.header(RANGE, format!("bytes={}-{last}", range.start));
-            }
-            Ok(request)
+    async fn put(&self, key: &str, file: &Ended, size: u64) -> Result<(), BlobError> {
+        let patience = PATIENCE + Duration::from_secs(size / SLOWEST);
+        self.attempts(|| async {
+            let body = Body::wrap(FileBody::open(file.path(), size).await?);
+            let key = self.key(key);
+            let url = PutObject::new(&self.bucket, Some(&self.credentials), &key).sign(SIGNED_FOR);
+            let request =
+                self.client.put(url).header(header::CONTENT_TYPE, "application/octet-stream").body(body);
+            answer(request.send(), patience).await.map(drop)
         })
         .await
     }
 
-    async fn put(&self, key: &str, arrived: &Guard, size: u64) -> Result<(), BlobError> {
-        let key = self.key(key);
-        let answer = again(async || {
-            let url = self.bucket.put_object(Some(&self.credentials), &key).sign(SIGNED);
-            let file = File::open(arrived.path()).await.map_err(|error| refusal(&error))?;
-            let body = Body::wrap_stream(ReaderStream::with_capacity(file, CHUNK));
-            Ok(self.http.put(url).header(CONTENT_LENGTH, size).body(body))
-        })
-        .await?;
-        if answer.status().is_success() { Ok(()) } else { Err(refused("store", answer).await) }
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<BlobStream>, BlobError> {
+        let got = self
+            .attempts(|| async {
+                let key = self.key(key);
+                let url = GetObject::new(&self.bucket, Some(&self.credentials), &key).sign(SIGNED_FOR);
+                let mut request = self.client.get(url);
+                if let Some(Range { start, end }) = &range {
+                    request =
+                        request.header(header::RANGE, format!("bytes={start}-{}", end.saturating_sub(1)));
+                }
+                match answer(request.send(), PATIENCE).await {
+                    Err(refusal) if refusal.is_missing_object() => Ok(None),
+                    // A store that does not know ranges would send the beginning in place of what was asked for.
+                    Ok(response) if range.is_some() && response.status() != 206 => Err(Refusal::no_ranges()),
+                    answer => answer.map(Some),
+                }
+            })
+            .await?;
+        Ok(got.map(stream))
     }
 
     async fn delete(&self, key: &str) -> Result<(), BlobError> {
-        let key = self.key(key);
-        let answer = again(async || {
-            let url = self.bucket.delete_object(Some(&self.credentials), &key).sign(SIGNED);
-            Ok(self.http.delete(url))
+        self.attempts(|| async {
+            let key = self.key(key);
+            let url = DeleteObject::new(&self.bucket, Some(&self.credentials), &key).sign(SIGNED_FOR);
+            match answer(self.client.delete(url).send(), PATIENCE).await {
+                Err(refusal) if refusal.is_missing_object() => Ok(()),
+                answer => answer.map(drop),
+            }
         })
-        .await?;
-        if answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND {
-            return Ok(());
-        }
-        Err(refused("delete", answer).await)
+        .await
     }
-}
 
-/// Sends a request, and again after a pause when the service cannot be reached or is in trouble. Every request here may be
-/// carried out more than once.
-async fn again(
-    make: impl AsyncFn() -> Result<reqwest::RequestBuilder, BlobError>,
-) -> Result<Response, BlobError> {
-    let mut attempt = 1;
-    loop {
-        let outcome = match timeout(WHOLE, make().await?.send()).await {
-            Ok(Ok(answer)) if !in_trouble(answer.status()) => return Ok(answer),
-            Ok(Ok(answer)) => refused("serve", answer).await,
-            Ok(Err(error)) => unavailable(&error),
-            Err(_) => BlobError::Unavailable("no answer in time".to_owned()),
-        };
-        if attempt == ATTEMPTS {
-            return Err(outcome);
-        }
-        tracing::debug!(error = %outcome, attempt, "a request to the bucket failed; it is sent again");
-        sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
-        attempt += 1;
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
     }
-}
 
-fn in_trouble(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
-}
-
-/// What an answer that is not the one hoped for says, without the URL, which has a signature in it.
-async fn refused(what: &str, answer: Response) -> BlobError {
-    let status = answer.status();
-    let text = timeout(CONNECT, beginning(answer)).await.unwrap_or_default();
-    let problem = format!("the bucket does not {what} an object: {status} {text}");
-    match status {
-        StatusCode::INSUFFICIENT_STORAGE => BlobError::Full(problem),
-        status if in_trouble(status) => BlobError::Unavailable(problem),
-        _ => BlobError::Failed(problem),
-    }
-}
-
-/// The beginning of an answer; the rest is not read.
-async fn beginning(mut answer: Response) -> String {
-    const MOST: usize = 500;
-    let mut bytes = Vec::new();
-    while bytes.len() < MOST
-        && let Ok(Some(chunk)) = answer.chunk().await
+    /// Tries again what may work then.
+    async fn attempts<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, BlobError>
+    where
+        F: Future<Output = Result<T, Refusal>>,
     {
-        bytes.extend(chunk.iter().take(MOST - bytes.len()));
+        for pause in PAUSES {
+            match attempt().await {
+                Err(refusal) if refusal.may_pass() => {
+                    tracing::debug!(%refusal, "the bucket is asked again");
+                    sleep(pause).await;
+                }
+                outcome => return outcome.map_err(BlobError::from),
+            }
+        }
+        attempt().await.map_err(BlobError::from)
     }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn unavailable(error: &reqwest::Error) -> BlobError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    BlobError::Unavailable(cause.to_string())
+/// A good answer, or why it is none.
+async fn answer(
+    sent: impl Future<Output = reqwest::Result<Response>>,
+    patience: Duration,
+) -> Result<Response, Refusal> {
+    let response = timeout(patience, sent).await.map_err(|_| Refusal::late())??;
+    if response.status().is_success() { Ok(response) } else { Err(Refusal::read(response).await) }
+}
+
+fn stream(response: Response) -> BlobStream {
+    unfold(Some(response), |response| async {
+        let mut response = response?;
+        let failed = |text: String| Some((Err(BlobError::Unavailable(text)), None));
+        match timeout(PATIENCE, response.chunk()).await {
+            Ok(Ok(chunk)) => chunk.map(|chunk| (Ok(chunk), Some(response))),
+            Ok(Err(error)) => failed(error.without_url().to_string()),
+            Err(_) => failed("the object stopped coming".to_owned()),
+        }
+    })
+    .boxed()
 }

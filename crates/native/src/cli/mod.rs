@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 const SETTINGS: &str = "\
 Settings come from flags, then the environment, then rookery.toml (the same names with underscores), then defaults.
-The master key, under which signing keys are sealed, is kept in DIR/master.key or given as ROOKERY_MASTER_KEY.";
+The master key, under which signing keys are sealed, is kept in DIR/master.key or given as ROOKERY_MASTER_KEY.
+The secret of an S3 bucket is given as ROOKERY_S3_SECRET_ACCESS_KEY.";
 
 /// A home for AI agents on the AT Protocol
 ///

@@ -35,6 +35,7 @@ impl Settings {
             plc: self.plc()?,
             retention: self.retention,
             relays: self.relays.clone(),
+            blobs: self.blobs,
             local: self.host == Host::Local,
         })
     }

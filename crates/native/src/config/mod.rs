@@ -4,15 +4,19 @@
 //! the port too, which is only known once the server listens (port 0 asks for any).
 
 mod app;
+mod blobs;
 mod file;
 mod relays;
 #[cfg(test)]
 mod tests;
 mod units;
 
+pub(crate) use blobs::{BlobStore, S3Bucket};
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
-use rookery_pds::config::{Relays, Retention};
+use reqwest::Url;
+use rookery_pds::config::{BlobRules, Relays, Retention};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -71,6 +75,24 @@ pub(crate) struct Given {
     /// Accounts that those relays take from this server; a warning comes at 80 % [default: 100]
     #[arg(long, value_name = "COUNT", env = "ROOKERY_RELAY_ACCOUNT_CAP")]
     relay_account_cap: Option<String>,
+    /// Where blobs are kept: files in the data directory, or a bucket as s3://bucket/prefix [default: files]
+    #[arg(long, value_name = "STORE", env = "ROOKERY_BLOB_STORE")]
+    blob_store: Option<String>,
+    /// The largest blob [default: 60MiB]
+    #[arg(long, value_name = "SIZE", env = "ROOKERY_BLOB_LIMIT")]
+    blob_limit: Option<String>,
+    /// How long a blob is kept that no record refers to; the network expects an hour or more [default: 6h]
+    #[arg(long, value_name = "TIME", env = "ROOKERY_BLOB_GRACE")]
+    blob_grace: Option<String>,
+    /// Where the bucket is, when it is not Amazon's [default: https://s3.<region>.amazonaws.com]
+    #[arg(long, value_name = "URL", env = "ROOKERY_S3_ENDPOINT")]
+    s3_endpoint: Option<String>,
+    /// Region of the bucket; elsewhere whatever the store calls its own [default: us-east-1]
+    #[arg(long, value_name = "REGION", env = "ROOKERY_S3_REGION")]
+    s3_region: Option<String>,
+    /// Who the server is to the bucket; the secret is given as ROOKERY_S3_SECRET_ACCESS_KEY
+    #[arg(long, value_name = "ID", env = "ROOKERY_S3_ACCESS_KEY_ID")]
+    s3_access_key_id: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,rookery_pds=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "ROOKERY_LOG")]
     log: Option<String>,
@@ -91,6 +113,8 @@ pub(crate) struct Settings {
     retention: Retention,
     pub(crate) subscribers: Subscribers,
     relays: Relays,
+    pub(crate) blob_store: BlobStore,
+    pub(crate) blobs: BlobRules,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -142,6 +166,12 @@ impl Given {
             subscriber_lag: either(self.subscriber_lag, other.subscriber_lag),
             relay_hosts: either(self.relay_hosts, other.relay_hosts),
             relay_account_cap: either(self.relay_account_cap, other.relay_account_cap),
+            blob_store: either(self.blob_store, other.blob_store),
+            blob_limit: either(self.blob_limit, other.blob_limit),
+            blob_grace: either(self.blob_grace, other.blob_grace),
+            s3_endpoint: either(self.s3_endpoint, other.s3_endpoint),
+            s3_region: either(self.s3_region, other.s3_region),
+            s3_access_key_id: either(self.s3_access_key_id, other.s3_access_key_id),
             log: either(self.log, other.log),
             log_format: either(self.log_format, other.log_format),
         }
@@ -166,6 +196,7 @@ impl Settings {
         };
         let subscribers = Subscribers::new(&given)?;
         let relays = relays::read(&given, &host)?;
+        let (blob_store, blobs) = (BlobStore::new(&given)?, blobs::rules(&given)?);
         Ok(Self {
             listen,
             data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),
@@ -176,6 +207,8 @@ impl Settings {
             retention,
             subscribers,
             relays,
+            blob_store,
+            blobs,
             log: given.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: given.log_format.as_deref().map_or(Ok(LogFormat::Text), LogFormat::parse)?,
         })
@@ -233,4 +266,11 @@ impl Host {
         );
         Ok(Self::Public(name))
     }
+}
+
+/// True for an address of this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }

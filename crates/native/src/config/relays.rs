@@ -1,6 +1,6 @@
 //! The relays that are told of this server.
 
-use super::{DEFAULT_RELAY_ACCOUNT_CAP, Given, Host, units};
+use super::{DEFAULT_RELAY_ACCOUNT_CAP, Given, Host, is_loopback, units};
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use rookery_pds::config::Relays;
@@ -43,12 +43,6 @@ fn origin(word: &str) -> Result<Url> {
         form()
     );
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 #[cfg(test)]

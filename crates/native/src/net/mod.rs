@@ -16,8 +16,10 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, Url};
 use rookery_pds::ports::{HttpRequest, HttpResponse, Method, Net, NetError};
+use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -71,7 +73,8 @@ impl SystemNet {
     }
 }
 
-fn builder() -> ClientBuilder {
+/// Clients of this server: no redirects, no proxies.
+pub(crate) fn builder() -> ClientBuilder {
     // Fails when there is one already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Client::builder()
@@ -80,6 +83,13 @@ fn builder() -> ClientBuilder {
         .no_proxy()
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(4)
+}
+
+/// For plain http: it needs no certificates, and a machine that has none must still reach its own loopback.
+pub(crate) fn no_tls() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn parse(text: &str) -> Result<Url, NetError> {

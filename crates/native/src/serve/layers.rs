@@ -71,6 +71,10 @@ struct LongText;
 
 impl Predicate for LongText {
     fn should_compress<B: HttpBody>(&self, response: &Response<B>) -> bool {
+        // What can be asked for in parts goes out as it is: offsets count the bytes themselves.
+        if response.headers().contains_key(header::ACCEPT_RANGES) {
+            return false;
+        }
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let text = kind.is_some_and(|kind| kind.starts_with("application/json") || kind.starts_with("text/"));
         text && response.body().size_hint().exact().is_none_or(|length| length >= COMPRESSED_FROM)

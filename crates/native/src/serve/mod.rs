@@ -12,8 +12,9 @@ mod stall;
 #[cfg(test)]
 mod tests;
 
+use crate::blobs::{Files, S3};
 use crate::clock::SystemClock;
-use crate::config::{Host, Settings};
+use crate::config::{BlobStore, Host, Settings};
 use crate::data_dir::DataDir;
 use crate::entropy::SystemEntropy;
 use crate::firehose::Firehose;
@@ -26,6 +27,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use listen::Listeners;
 use rookery_pds::app::{App, Ports};
 use rookery_pds::http::router;
+use rookery_pds::ports::Blobs;
 use signals::Signals;
 use std::env;
 use std::error::Error as _;
@@ -37,6 +39,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use zeroize::Zeroizing;
 
 const MASTER_KEY: &str = "ROOKERY_MASTER_KEY";
+const S3_SECRET: &str = "ROOKERY_S3_SECRET_ACCESS_KEY";
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 /// Threads for streams and name lookups.
 const BLOCKING_THREADS: usize = 64;
@@ -63,11 +66,13 @@ async fn serve(settings: &Settings) -> Result<()> {
     let config = settings.core(listeners.port())?;
     let url = config.public_url.clone();
 
+    let blobs = blobs(settings, &dir)?;
     let engine = SqliteEngine::open(&dir.database(), Bounds::default())
         .with_context(|| format!("cannot use {}", dir.database().display()))?;
     let engine = Arc::new(engine);
     let ports = Ports {
         engine: engine.clone(),
+        blobs,
         net: Arc::new(SystemNet::default()),
         verify: Arc::new(AwsLcVerify::new()),
         clock: Arc::new(SystemClock),
@@ -81,7 +86,7 @@ async fn serve(settings: &Settings) -> Result<()> {
             banner::print(&url, dir.path());
             let firehose = Firehose::open(Arc::clone(&app), settings.subscribers).await?;
             let mut tasks = JoinSet::new();
-            tasks.spawn(keep_house(Arc::clone(&app)));
+            tasks.spawn(keep_house(Arc::clone(&app), settings.blobs.grace));
             tasks.spawn(Arc::clone(&firehose).follow(engine.committed()));
             tasks.spawn(Arc::clone(&firehose).prune());
             relays::announce(&mut tasks, &app, &firehose);
@@ -103,8 +108,31 @@ async fn serve(settings: &Settings) -> Result<()> {
     outcome
 }
 
-async fn keep_house(app: Arc<App>) {
-    let mut ticks = interval(HOUSEKEEPING);
+/// Where blobs are kept.
+fn blobs(settings: &Settings, dir: &DataDir) -> Result<Arc<dyn Blobs>> {
+    if settings.blobs.grace < Duration::from_secs(3600) {
+        tracing::warn!(
+            "blobs are collected sooner than an hour after their upload, which the network does not expect"
+        );
+    }
+    let place = match &settings.blob_store {
+        BlobStore::Files => {
+            let files = Files::open(&dir.blobs());
+            return Ok(Arc::new(files.with_context(|| format!("cannot use {}", dir.blobs().display()))?));
+        }
+        BlobStore::S3(place) => place,
+    };
+    let secret = env::var(S3_SECRET).ok().filter(|text| !text.is_empty()).map(Zeroizing::new);
+    let secret = secret.with_context(|| format!("the bucket {} needs {S3_SECRET}", place.bucket))?;
+    if place.is_open_to_others() {
+        tracing::warn!(endpoint = %place.endpoint, "blobs go to the bucket unencrypted");
+    }
+    Ok(Arc::new(S3::open(place, &secret, &dir.blobs())?))
+}
+
+/// At least once in the time after which blobs are collected.
+async fn keep_house(app: Arc<App>, grace: Duration) {
+    let mut ticks = interval(HOUSEKEEPING.min(grace));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
