@@ -2,6 +2,7 @@
 //! the connections in the test's hands.
 
 use super::{Firehose, subscriber};
+use crate::blobs::Files;
 use crate::clock::SystemClock;
 use crate::config::{Given, Subscribers};
 use crate::entropy::SystemEntropy;
@@ -50,6 +51,7 @@ impl Host {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             terms: terms::source(None),
+            blobs: Arc::new(Files::open(&dir.path().join("blobs")).unwrap()),
         };
         let config = rookery_pds::config::Config { retention, ..config };
         let app = App::open(config, ports, &[7; 32]).await.unwrap();
