@@ -77,10 +77,16 @@ impl Blobs for Files {
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
         async move {
             let path = self.path(key)?;
-            blocking("cannot delete a blob", move || match fs::remove_file(&path) {
-                Ok(()) => path.parent().map_or(Ok(()), sync_dir),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
+            blocking("cannot delete a blob", move || {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                    // Also when it was gone: a process that ended meanwhile may have removed the name, but not synced that.
+                    _ => {}
+                }
+                match path.parent().map_or(Ok(()), sync_dir) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                    outcome => outcome,
+                }
             })
             .await
         }

@@ -5,6 +5,8 @@
 mod arrival;
 mod files;
 mod s3;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use files::Files;
 pub(crate) use s3::S3;

@@ -1,4 +1,4 @@
-use super::FileStore;
+use super::Files;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use rookery_pds::ports::{BlobError, Blobs};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 const KEY: &str = "abc/bafkreia-1";
 
-async fn kept(store: &FileStore, key: &str, parts: &[&'static [u8]]) {
+async fn kept(store: &Files, key: &str, parts: &[&'static [u8]]) {
     let mut upload = store.receive().await.unwrap();
     for part in parts {
         upload.write(Bytes::from_static(part)).await.unwrap();
@@ -15,7 +15,7 @@ async fn kept(store: &FileStore, key: &str, parts: &[&'static [u8]]) {
     upload.keep(key).await.unwrap();
 }
 
-async fn bytes(store: &FileStore, range: Option<std::ops::Range<u64>>) -> Option<Vec<u8>> {
+async fn bytes(store: &Files, range: Option<std::ops::Range<u64>>) -> Option<Vec<u8>> {
     let chunks: Vec<Bytes> = store.read(KEY, range).await.unwrap()?.try_collect().await.unwrap();
     Some(chunks.concat())
 }
@@ -27,12 +27,12 @@ fn files(folder: &Path) -> usize {
 #[tokio::test]
 async fn an_object_is_kept_read_in_ranges_and_deleted_twice() {
     let dir = tempfile::tempdir().unwrap();
-    let store = FileStore::open(dir.path()).unwrap();
+    let store = Files::open(dir.path()).unwrap();
     assert_eq!(bytes(&store, None).await, None);
     kept(&store, KEY, &[b"hello ", b"world"]).await;
     assert_eq!(bytes(&store, None).await.unwrap(), b"hello world");
     assert_eq!(bytes(&store, Some(6..9)).await.unwrap(), b"wor");
-    assert_eq!(files(&dir.path().join("incoming")), 0);
+    assert_eq!(files(&dir.path().join("arriving")), 0);
     store.delete(KEY).await.unwrap();
     store.delete(KEY).await.unwrap();
     store.delete("never/there-1").await.unwrap();
@@ -42,22 +42,22 @@ async fn an_object_is_kept_read_in_ranges_and_deleted_twice() {
 #[tokio::test]
 async fn an_upload_that_is_given_up_leaves_nothing_and_neither_does_one_that_was_cut_short() {
     let dir = tempfile::tempdir().unwrap();
-    let incoming = dir.path().join("incoming");
-    let store = FileStore::open(dir.path()).unwrap();
+    let incoming = dir.path().join("arriving");
+    let store = Files::open(dir.path()).unwrap();
     let mut upload = store.receive().await.unwrap();
     upload.write(Bytes::from_static(b"half")).await.unwrap();
     drop(upload);
     assert_eq!(files(&incoming), 0);
 
     fs::write(incoming.join("7"), b"left by a crash").unwrap();
-    FileStore::open(dir.path()).unwrap();
+    Files::open(dir.path()).unwrap();
     assert_eq!(files(&incoming), 0);
 }
 
 #[tokio::test]
 async fn an_object_that_was_cut_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    let store = FileStore::open(dir.path()).unwrap();
+    let store = Files::open(dir.path()).unwrap();
     kept(&store, KEY, &[b"hello world"]).await;
     fs::write(dir.path().join("objects").join(KEY), b"hel").unwrap();
     let stream = store.read(KEY, Some(0..11)).await.unwrap().unwrap();
@@ -67,7 +67,7 @@ async fn an_object_that_was_cut_is_noticed() {
 #[tokio::test]
 async fn keys_that_lead_elsewhere_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let store = FileStore::open(dir.path()).unwrap();
+    let store = Files::open(dir.path()).unwrap();
     for key in ["", "../x", "a//b", "/etc/passwd", "a/..", "a\\b"] {
         assert!(matches!(store.read(key, None).await, Err(BlobError::Failed(_))), "{key}");
         assert!(store.delete(key).await.is_err(), "{key}");
@@ -79,9 +79,10 @@ async fn keys_that_lead_elsewhere_are_refused() {
 async fn files_and_folders_are_the_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    let store = FileStore::open(&dir.path().join("blobs")).unwrap();
+    let store = Files::open(&dir.path().join("blobs")).unwrap();
     kept(&store, KEY, &[b"secret"]).await;
-    let mode = |path: &str| fs::metadata(dir.path().join("blobs").join(path)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(""), mode("objects/abc"), mode("incoming")), (0o700, 0o700, 0o700));
+    let mode =
+        |path: &str| fs::metadata(dir.path().join("blobs").join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("objects/abc"), mode("arriving")), (0o700, 0o700, 0o700));
     assert_eq!(mode(&format!("objects/{KEY}")), 0o600);
 }
