@@ -66,13 +66,24 @@ export ROOKERY_URL
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
-  names=(selftest repo api plc external_plc mst_shapes sdk)
+  names=(selftest repo api plc external_plc mst_shapes s3 sdk)
 fi
 files=()
 python=
 for name in "${names[@]}"; do
   if [ "$name" = sdk ]; then python=yes; else files+=("$name.test.mjs"); fi
 done
+
+# A real S3 server, kept between runs outside of the checkout.
+s3s_fs_version=0.14.1
+if [[ " ${names[*]} " == *' s3 '* && -z "${S3S_FS:-}" ]]; then
+  tools=${ROOKERY_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/rookery-tools}
+  S3S_FS=$tools/bin/s3s-fs
+  if ! [ -x "$S3S_FS" ] || [[ "$("$S3S_FS" --version)" != *"$s3s_fs_version"* ]]; then
+    cargo install --quiet --locked --debug --root "$tools" --features binary "s3s-fs@$s3s_fs_version"
+  fi
+  export S3S_FS
+fi
 
 failed=
 if [ ${#files[@]} -gt 0 ]; then

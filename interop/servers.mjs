@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +62,47 @@ const answers = (url) =>
     (response) => response.ok,
     () => false,
   )
+
+/**
+ * Starts `s3s-fs` (the binary in `S3S_FS`), a server of the S3 protocol, with one bucket, `blobs`. `files` lists the
+ * objects in it; `restart` goes on with what is there, at the same address, after `halt`.
+ */
+export async function startBucket() {
+  const binary = process.env.S3S_FS
+  if (!binary) throw new Error('S3S_FS is not set: the path of an s3s-fs binary; run.sh installs one')
+  const root = await mkdtemp(join(tmpdir(), 'rookery-bucket-'))
+  const bucket = join(root, 'blobs')
+  await mkdir(bucket)
+  const port = await freePort()
+  const keys = { id: 'test-access-key', secret: 'test-secret-key' }
+  let child
+  const halt = async () => {
+    if (child && child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    }
+  }
+  const restart = async () => {
+    const options = ['--host', '127.0.0.1', '--port', port, '--access-key', keys.id, '--secret-key', keys.secret]
+    child = spawn(binary, [...options.map(String), root], { stdio: 'ignore' })
+    const deadline = Date.now() + 30_000
+    // Any answer will do: without a signature it is a refusal.
+    while (!(await fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false))) {
+      if (child.exitCode !== null || Date.now() > deadline) throw new Error('s3s-fs did not start')
+      await delay(50)
+    }
+  }
+  await restart()
+  const files = async () => {
+    const entries = await readdir(bucket, { recursive: true, withFileTypes: true })
+    return entries.filter((entry) => entry.isFile()).map((entry) => entry.name)
+  }
+  const stop = async () => {
+    await halt()
+    await rm(root, { recursive: true, force: true })
+  }
+  return { url: `http://127.0.0.1:${port}`, keys, files, halt, restart, stop }
+}
 
 /** Starts the real PLC directory server with its in-memory database. Its own `start` would listen on every interface. */
 export async function startPlcDirectory() {
