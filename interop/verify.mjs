@@ -86,7 +86,7 @@ export async function verifyWithAtcute(car, did, key) {
 }
 
 /** Every block of a CAR by CID, each checked against its hash. */
-async function readBlocks(car) {
+export async function readBlocks(car) {
   const reader = readCar(car)
   const blocks = new Map()
   for (const { cid, bytes } of reader) {
