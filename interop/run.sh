@@ -66,7 +66,7 @@ export ROOKERY_URL
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
-  names=(selftest repo api firehose plc external_plc mst_shapes s3 sdk)
+  names=(selftest repo sync api firehose plc external_plc mst_shapes s3 sdk)
 fi
 files=()
 python=

@@ -4,9 +4,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes, verify as verifyBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { encode } from '@atcute/cbor'
 import { Secp256k1Keypair } from '@atproto/crypto'
+import { encode as lexEncode } from '@atproto/lex-cbor'
 import { parseCid } from '@atproto/lex-data'
 import {
+  BlockMap,
+  CidSet,
   MemoryBlockstore,
   Repo,
   WriteOpAction,
@@ -24,6 +28,7 @@ import {
   verifyWithAtcute,
   verifyWithAtproto,
 } from './verify.mjs'
+import { checkCommit, checkSync, readFrame } from './firehose.mjs'
 import { ALGORITHMS, WelcomeMatAgent, sha256url } from './wm.mjs'
 
 const DID = 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'
@@ -130,6 +135,120 @@ test('both libraries rebuild a tree to the same root in any order', async () => 
     await rebuildWithAtproto(reversed),
   ]
   assert.equal(new Set(roots).size, 1)
+})
+
+/** A commit of the reference library on top of 100 records, with a create, an update and two deletes. */
+async function referenceCommit() {
+  const { repo, keypair, key } = await referenceRepo(100)
+  const path = (rkey) => `com.example.thing/${rkey}`
+  const before = new Map()
+  for (const rkey of ['rec7', 'rec33', 'rec90']) before.set(rkey, await repo.data.get(path(rkey)))
+  const collection = 'com.example.thing'
+  const made = await repo.formatCommit(
+    [
+      creation('added', { n: 'new' }),
+      { ...creation('rec7', { n: 'changed' }), action: WriteOpAction.Update },
+      { action: WriteOpAction.Delete, collection, rkey: 'rec33' },
+      { action: WriteOpAction.Delete, collection, rkey: 'rec90' },
+    ],
+    keypair,
+  )
+  const after = await repo.applyCommit(made)
+  const ops = [
+    { action: 'create', path: path('added'), cid: await after.data.get(path('added')) },
+    { action: 'update', path: path('rec7'), cid: await after.data.get(path('rec7')), prev: before.get('rec7') },
+    { action: 'delete', path: path('rec33'), cid: null, prev: before.get('rec33') },
+    { action: 'delete', path: path('rec90'), cid: null, prev: before.get('rec90') },
+  ]
+  const known = { rev: repo.commit.rev, data: repo.commit.data.toString() }
+  const fields = {
+    seq: 1,
+    rebase: false,
+    tooBig: false,
+    repo: DID,
+    commit: made.cid,
+    rev: made.rev,
+    since: known.rev,
+    prevData: repo.commit.data,
+    ops,
+    blobs: [],
+    time: new Date().toISOString(),
+  }
+  return { fields, blocks: made.relevantBlocks, tree: after.data, root: after.commit.data, key, known, before }
+}
+
+/** The frame of a `#commit` with these blocks, as it is read. */
+async function frame(fields, blocks) {
+  const body = { ...fields, blocks: await blocksToCarFile(fields.commit, blocks) }
+  return readFrame(Buffer.concat([lexEncode({ op: 1, t: '#commit' }), lexEncode(body)])).body
+}
+
+test('a commit made by the reference library passes the checks of the firehose', async () => {
+  const { fields, blocks, root, key, known } = await referenceCommit()
+  const checked = await checkCommit(await frame(fields, blocks), key, known)
+  assert.deepEqual(checked, { head: fields.commit.toString(), data: root.toString() })
+})
+
+test('a commit that says something else than its tree is refused', async () => {
+  const { fields, blocks, key, known, before } = await referenceCommit()
+  const [create, update, ...deletes] = fields.ops
+  const refused = async (what, changed, pattern) => {
+    await assert.rejects(checkCommit(await frame({ ...fields, ...changed }, blocks), key, known), pattern, what)
+  }
+  await refused('a create left out', { ops: [update, ...deletes] }, /inversion|nothing refers/)
+  await refused('a delete left out', { ops: [create, update, deletes[0]] }, /inversion/)
+  await refused('a create as an update', { ops: [{ ...create, prev: before.get('rec7') }, update, ...deletes] }, /create of/)
+  await refused('another prev', { ops: [create, { ...update, prev: before.get('rec33') }, ...deletes] }, /inversion/)
+  await refused('a create without its record', { ops: [{ ...create, cid: before.get('rec7') }, update, ...deletes] }, /missing/)
+  await refused('a delete of what is there', { ops: [create, { ...deletes[0], path: update.path }] }, /something else/)
+  await refused('the same path twice', { ops: [...fields.ops, create] }, /twice/)
+  await refused('another tree before', { prevData: fields.commit }, /prevData/)
+  await refused('no tree before', { prevData: undefined }, /prevData/)
+  await refused('another revision before', { since: '3jzfcijpj2z2a' }, /since/)
+  await refused('another revision', { rev: '3jzfcijpj2z2a' }, /3jzfcijpj2z2a/)
+  await refused('another account', { repo: 'did:plc:bbbbbbbbbbbbbbbbbbbbbbbb' }, /did:plc/)
+  await refused('too big', { tooBig: true }, /true/)
+  const other = await Secp256k1Keypair.create()
+  await assert.rejects(checkCommit(await frame(fields, blocks), other.did(), known), /not signed/)
+})
+
+test('a commit without a block that others need, or with one that nobody needs, is refused', async () => {
+  const { fields, blocks, tree, key, known } = await referenceCommit()
+  const needed = new CidSet([fields.commit])
+  for (const { path, cid } of fields.ops) {
+    for (const node of await tree.cidsForPath(path)) needed.add(node)
+    if (cid) needed.add(cid)
+  }
+  // Beside these, the library sends neighbours, some of which a commit can do without.
+  for (const cid of needed.toList()) {
+    const without = new BlockMap(blocks)
+    without.delete(cid)
+    await assert.rejects(checkCommit(await frame(fields, without), key, known), `without ${cid}`)
+  }
+  const more = new BlockMap(blocks)
+  await more.add({ stray: true })
+  await assert.rejects(checkCommit(await frame(fields, more), key, known), /nothing refers to/)
+})
+
+test('a sync that is not the current commit alone is refused', async () => {
+  const { fields, blocks, key } = await referenceCommit()
+  const alone = new BlockMap()
+  alone.set(fields.commit, blocks.get(fields.commit))
+  const current = { rev: fields.rev, head: fields.commit.toString() }
+  const sync = async (given) => ({ did: DID, rev: fields.rev, blocks: (await frame(fields, given)).blocks })
+  await checkSync(await sync(alone), key, current)
+  await assert.rejects(checkSync(await sync(blocks), key, current))
+  await assert.rejects(checkSync(await sync(alone), key, { ...current, rev: '3jzfcijpj2z2a' }))
+})
+
+test('a frame that is not canonical is refused', () => {
+  const header = encode({ op: 1, t: '#info' })
+  readFrame(Buffer.concat([header, encode({ name: 'x' })]))
+  // A map whose keys are in another order, and a number that is longer than it needs to be.
+  for (const body of ['a2616201616101', 'a161611801']) {
+    assert.throws(() => readFrame(Buffer.concat([header, Buffer.from(body, 'hex')])), body)
+  }
+  assert.throws(() => readFrame(Buffer.concat([header, encode({}), encode({})])))
 })
 
 for (const alg of ALGORITHMS) {
