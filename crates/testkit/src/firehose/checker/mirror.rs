@@ -30,7 +30,7 @@ pub struct Mirror {
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
     /// The tree.
-    nodes: BlockMap,
+    pub(super) nodes: BlockMap,
     /// CID and bytes of each record by path.
     pub records: BTreeMap<String, (Cid, Bytes)>,
 }
