@@ -106,8 +106,10 @@ impl App {
 pub fn cursor(parts: &Parts) -> Result<Option<i64>> {
     let params = Params::of(parts)?;
     let Some(text) = params.given("cursor") else { return Ok(None) };
+    // Digits alone: `parse` would take a sign too.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(cursor) if cursor >= 0 => Ok(Some(cursor)),
+        Ok(cursor) if digits => Ok(Some(cursor)),
         _ => Err(invalid_request(format!(
             "The cursor {text:?} is not one: it is the seq of the last event that was seen. Leave it out to start now."
         ))),
