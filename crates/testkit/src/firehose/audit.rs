@@ -86,14 +86,17 @@ impl Auditor {
     pub async fn agrees(&self) {
         let listed = list_repos(&self.target).await;
         let told = self.checker.accounts();
-        for did in told.keys() {
-            assert!(listed.iter().any(|repo| text(repo, "did") == did.as_str()), "{did} is not listed");
+        for (did, account) in told {
+            let deleted = account.status.as_deref() == Some("deleted");
+            let found = listed.iter().any(|repo| text(repo, "did") == did.as_str());
+            assert!(found || deleted, "{did} is not listed");
         }
         for listed in listed {
             let did = Did::parse(&text(&listed, "did")).unwrap();
             let account = told.get(&did).unwrap_or_else(|| panic!("no event tells of {did}"));
             assert!(account.is_settled(), "the events of {did} stop in the middle of its signup");
             assert_eq!(listed["active"], account.active, "{did}");
+            assert_eq!(listed.get("status").and_then(Value::as_str), account.status.as_deref(), "{did}");
             if account.active {
                 self.exports(&did, account, &listed).await;
             }

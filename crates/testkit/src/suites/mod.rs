@@ -3,6 +3,7 @@
 pub mod bad_input;
 pub mod batches;
 pub mod enrollment;
+pub mod firehose;
 pub mod identity;
 pub mod listing;
 pub mod load;
@@ -86,6 +87,24 @@ macro_rules! for_each_suite {
             sync::accounts_are_listed_by_collection_page_by_page,
             sync::an_account_is_listed_while_it_has_records_of_the_collection,
             sync::queries_by_collection_are_checked,
+            firehose::a_signup_is_told_in_order,
+            firehose::every_kind_of_write_is_told_with_what_was_there_before,
+            firehose::a_path_that_is_written_often_in_a_batch_is_told_with_its_net_effect,
+            firehose::a_batch_of_two_hundred_is_one_event,
+            firehose::a_write_without_effect_is_not_told,
+            firehose::a_write_that_fails_is_not_told,
+            firehose::a_cursor_goes_on_after_the_event_it_names,
+            firehose::a_resumed_stream_has_neither_gap_nor_repeat_while_others_write,
+            firehose::a_cursor_in_the_future_is_told_so_and_closed,
+            firehose::cursors_that_are_none_are_refused_before_the_upgrade,
+            firehose::a_plain_request_is_told_to_upgrade,
+            firehose::handshakes_that_are_wrong_are_refused,
+            firehose::handshakes_in_any_spelling_are_taken,
+            firehose::what_subscribers_say_is_ignored_and_pings_are_answered,
+            firehose::a_subscriber_that_says_too_much_is_let_go,
+            firehose::a_subscriber_may_leave,
+            firehose::a_commit_may_be_as_large_as_the_network_takes_and_no_larger,
+            firehose::many_records_that_are_too_much_together_are_refused,
             load::a_hundred_agents_enroll_and_write_at_once,
         }
     };

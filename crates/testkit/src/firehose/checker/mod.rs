@@ -58,6 +58,8 @@ pub struct Account {
     stage: Stage,
     /// Whether it is served.
     pub active: bool,
+    /// Why it is not.
+    pub status: Option<String>,
     /// Its handle, as it was told last.
     pub handle: Option<Handle>,
     /// Its repo; none before its first commit.
@@ -145,7 +147,7 @@ impl Account {
             Begin::Genesis => Stage::Identity,
             Begin::Midway => Stage::Any,
         };
-        Self { stage, active: begin == Begin::Midway, handle: None, repo: None }
+        Self { stage, active: begin == Begin::Midway, status: None, handle: None, repo: None }
     }
 
     /// Whether nothing more of the signup is to come.
@@ -174,6 +176,7 @@ impl Account {
             return Err(Fault::Status { active, status: status.map(str::to_owned) });
         }
         self.active = active;
+        self.status = status.map(str::to_owned);
         Ok(())
     }
 
