@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::forge::{Jwt, b64u};
 use crate::keys::{TestKey, unique};
-use crate::target::{Target, text};
+use crate::target::{Target, query_string, text};
 use bytes::Bytes;
 use rookery_auth::mint::{Signer, tos_signature};
 use serde_json::{Value, json};
@@ -143,6 +143,35 @@ impl TestAgent {
         self.target.try_send("POST", &self.target.xrpc(nsid), &headers, body).await
     }
 
+    /// Uploads a blob of a type, or of one that is to be found out; the blob object in the answer.
+    pub async fn upload(&self, mime_type: Option<&str>, bytes: impl Into<Bytes>) -> Value {
+        let answer = self.try_upload(mime_type, bytes.into()).await.unwrap();
+        answer.ok()["blob"].clone()
+    }
+
+    /// The same, for what may be refused, and for hosts that may be stopped at any time.
+    pub async fn try_upload(&self, mime_type: Option<&str>, bytes: Bytes) -> Result<Answer, reqwest::Error> {
+        let proof = self.proof(UPLOAD).sign(&self.key);
+        let authorization = format!("DPoP {}", self.token);
+        let mut headers = vec![("authorization", authorization.as_bytes()), ("dpop", proof.as_bytes())];
+        headers.extend(mime_type.map(|mime_type| ("content-type", mime_type.as_bytes())));
+        self.target.try_send("POST", &self.target.xrpc(UPLOAD), &headers, bytes).await
+    }
+
+    /// A query that asks who asks.
+    pub async fn ask(&self, nsid: &str, params: &[(&str, &str)]) -> Answer {
+        let url = self.target.xrpc(nsid);
+        let proof = Jwt::proof(&self.key, "GET", &url, Some(&self.token)).sign(&self.key);
+        let authorization = format!("DPoP {}", self.token);
+        let headers = [("authorization", authorization.as_bytes()), ("dpop", proof.as_bytes())];
+        self.target.send("GET", &format!("{url}?{}", query_string(params)), &headers, Bytes::new()).await
+    }
+
+    /// `getBlob` of its own.
+    pub async fn get_blob(&self, cid: &str) -> Answer {
+        self.target.query(GET_BLOB, &[("did", &self.did), ("cid", cid)]).await
+    }
+
     /// A procedure with `repo` filled in.
     pub async fn call(&self, nsid: &str, input: Value) -> Answer {
         self.try_call(nsid, input).await.unwrap()
@@ -197,6 +226,20 @@ pub fn record(collection: &str, mut value: Value) -> Value {
     value
 }
 
+/// The CID in a blob object.
+#[track_caller]
+pub fn cid_of(blob: &Value) -> String {
+    text(&blob["ref"], "$link")
+}
+
+/// `com.atproto.repo.uploadBlob`
+pub const UPLOAD: &str = "com.atproto.repo.uploadBlob";
+/// `com.atproto.sync.getBlob`
+pub const GET_BLOB: &str = "com.atproto.sync.getBlob";
+/// `com.atproto.sync.listBlobs`
+pub const LIST_BLOBS: &str = "com.atproto.sync.listBlobs";
+/// `com.atproto.repo.listMissingBlobs`
+pub const MISSING_BLOBS: &str = "com.atproto.repo.listMissingBlobs";
 /// `com.atproto.repo.createRecord`
 pub const CREATE: &str = "com.atproto.repo.createRecord";
 /// `com.atproto.repo.putRecord`

@@ -71,3 +71,9 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let body = bytes.get(end + 4..end + 4 + length)?;
     Some(Answer { what: String::new(), status, headers, body: Bytes::copy_from_slice(body) })
 }
+
+/// Writes `request` and closes the connection for good.
+pub async fn send_and_hang_up(target: &Target, request: &[u8]) {
+    let mut stream = TcpStream::connect(target.authority()).await.unwrap();
+    stream.write_all(request).await.unwrap();
+}

@@ -2,6 +2,8 @@
 
 pub mod bad_input;
 pub mod batches;
+pub mod blob_reads;
+pub mod blobs;
 pub mod enrollment;
 pub mod firehose;
 pub mod identity;
@@ -61,6 +63,23 @@ macro_rules! for_each_suite {
             batches::the_same_path_twice_in_a_batch_has_its_net_effect,
             batches::a_batch_without_effect_makes_no_commit,
             batches::shrinking_and_growing_keeps_the_tree_canonical,
+            blobs::an_upload_is_served_once_a_record_refers_to_it,
+            blobs::a_blob_lasts_as_long_as_any_record_refers_to_it,
+            blobs::a_reference_must_match_the_upload,
+            blobs::a_batch_refers_to_blobs_as_a_whole,
+            blobs::a_blob_is_its_accounts_own,
+            blobs::types_are_taken_from_the_header_or_found_out,
+            blobs::an_upload_again_is_the_same_blob,
+            blobs::bad_uploads_are_refused,
+            blobs::uploads_that_are_too_large_are_not_read,
+            blobs::many_uploads_at_once_are_all_kept,
+            blob_reads::a_blob_is_never_rendered,
+            blob_reads::ranges_are_parts_of_the_whole,
+            blob_reads::a_blob_that_is_known_is_not_sent_again,
+            blob_reads::a_head_is_a_get_without_its_body,
+            blob_reads::blobs_are_listed_page_by_page_and_since_a_revision,
+            blob_reads::missing_blobs_are_the_agents_own_business,
+            blob_reads::reads_of_what_is_not_there_are_refused_by_name,
             listing::records_are_listed_newest_first_and_page_by_page,
             listing::neighbouring_collections_never_leak,
             listing::limits_and_cursors_are_checked,
