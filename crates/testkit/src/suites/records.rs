@@ -235,6 +235,7 @@ pub async fn any_value_of_the_data_model_comes_back_as_it_was(target: &Target) {
     let agent = TestAgent::enroll(target).await;
     let link = Cid::dag_cbor(b"linked").to_string();
     let raw = Cid::raw(b"blob").to_string();
+    agent.upload(Some("image/png"), b"blob".as_slice()).await;
     let values = [
         json!({}),
         json!({"link": {"$link": link}, "links": [{"$link": link}, {"$link": raw}]}),
