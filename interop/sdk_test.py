@@ -6,6 +6,7 @@ import unittest
 
 from atproto import Client, DidDocument, IdResolver
 from atproto_client.exceptions import BadRequestError, UnauthorizedError
+from firehose import Follower, check_commit
 from verify import verify_car
 from wm import Agent, SigningRequest
 
@@ -17,7 +18,7 @@ NOTE = 'com.example.two.note'
 class SdkTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.mat = Agent(ORIGIN).enroll(f'python-{os.getpid()}-{time.time_ns() % 10**12}')
+        cls.mat = Agent(ORIGIN).enroll(unique('python'))
         cls.did = cls.mat.did
         cls.agent = client(cls.mat)
         cls.reader = client(None)
@@ -99,6 +100,95 @@ class SdkTest(unittest.TestCase):
             self.reader.com.atproto.repo.create_record(
                 {'repo': self.did, 'collection': POST, 'record': {'$type': POST}}
             )
+
+
+class FirehoseTest(unittest.TestCase):
+    """What the SDK's client reads live and from the beginning."""
+
+    def setUp(self) -> None:
+        self.end = unique('end')
+
+    def follow(self, cursor: int | None = None) -> Follower:
+        follower = Follower(ORIGIN, lambda event: (getattr(event, 'handle', None) or '').startswith(self.end), cursor)
+        follower.start()
+        return follower
+
+    def live(self) -> Follower:
+        """A follower that is connected: it has seen something."""
+        follower = self.follow()
+        for _ in range(60):
+            did = Agent(ORIGIN).enroll(unique('probe')).did
+            if follower.has_seen(lambda event: getattr(event, 'did', None) == did, 0.5):
+                return follower
+        self.fail(f'nothing came: {follower.errors}')
+
+    def finish(self, follower: Follower) -> list:
+        follower.join(120)
+        self.assertEqual(follower.errors, [])
+        self.assertFalse(follower.is_alive(), 'the end did not come')
+        return follower.events
+
+    def test_commits_are_read_in_order_and_verify_live_and_from_the_beginning(self) -> None:
+        follower = self.live()
+        mat = Agent(ORIGIN).enroll(unique('python'))
+        expected = self.write_everything(mat)
+        Agent(ORIGIN).enroll(self.end)
+        live = self.finish(follower)
+
+        own = [event for event in live if mat.did in (getattr(event, 'repo', None), getattr(event, 'did', None))]
+        kinds = [event.py_type.rsplit('#', 1)[1] for event in own]
+        self.assertEqual(kinds[:4], ['identity', 'account', 'commit', 'sync'])
+        commits = [event for event in own if event.py_type.endswith('#commit')]
+        self.assertEqual(len(commits), len(kinds) - 3)
+
+        key = IdResolver(plc_url=ORIGIN).did.resolve(mat.did, force_refresh=True).get_did_key()
+        rev, data, records, told = None, None, {}, []
+        for event in commits:
+            self.assertEqual((event.since, event.prev_data and event.prev_data.encode()), (rev, data))
+            for op in event.ops:
+                self.assertEqual(op.prev and op.prev.encode(), records.pop(op.path, None), op.path)
+                if op.cid:
+                    records[op.path] = op.cid.encode()
+            data, rev = check_commit(event, key, data), event.rev
+            told.append((rev, {(op.action, op.path) for op in event.ops}))
+        self.assertEqual(told[1:], expected)
+        export = client(None).com.atproto.sync.get_repo({'did': mat.did})
+        self.assertEqual(verify_car(export, mat.did, key), records)
+
+        replayed = self.finish(self.follow(cursor=0))
+        seqs = [event.seq for event in replayed]
+        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertEqual([event for event in replayed if event.seq >= live[0].seq], live)
+
+    def write_everything(self, mat: Agent) -> list:
+        """Creates, updates, deletes and batches; revision and operations of each commit."""
+        repo = client(mat).com.atproto.repo
+        made = []
+
+        def note(answer, *ops) -> None:
+            made.append((answer.commit.rev, {(action, f'{POST}/{rkey}') for action, rkey in ops}))
+
+        for n in range(12):
+            data = {'repo': mat.did, 'collection': POST, 'rkey': f'p{n % 8}', 'record': {'$type': POST, 'n': n}}
+            note(repo.put_record(data), ('create' if n < 8 else 'update', f'p{n % 8}'))
+        note(repo.delete_record({'repo': mat.did, 'collection': POST, 'rkey': 'p3'}), ('delete', 'p3'))
+        for action in ('create', 'delete'):
+            writes = [
+                {
+                    '$type': f'com.atproto.repo.applyWrites#{action}',
+                    'collection': POST,
+                    'rkey': f'b{n}',
+                    **({'value': {'$type': POST, 'n': n}} if action == 'create' else {}),
+                }
+                for n in range(200)
+            ]
+            note(repo.apply_writes({'repo': mat.did, 'writes': writes}), *((action, f'b{n}') for n in range(200)))
+        return made
+
+
+def unique(name: str) -> str:
+    """A handle nobody has."""
+    return f'{name}-{os.getpid()}-{time.time_ns() % 10**12}'
 
 
 def client(mat: Agent | None) -> Client:
