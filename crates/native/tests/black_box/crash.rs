@@ -1,5 +1,7 @@
-//! The server is killed in the middle of its work, again and again. What it acknowledged is there afterwards.
+//! The server is killed in the middle of its work, again and again. What it acknowledged is there afterwards, and the
+//! firehose has told it: whoever was listening saw nothing that is not in the log, and the log goes on where it was.
 
+use crate::firehose::told::{Live, Seen, Told};
 use crate::server::{Server, block_on};
 use rookery_testkit::agent::{APPLY, CREATE, DELETE, PUT, record, signup, signup_body, try_signup};
 use rookery_testkit::keys::unique;
@@ -50,6 +52,8 @@ struct Outcome {
     writers: Vec<Writer>,
     /// The enrollment without an answer: key and handle.
     enrolling: Option<(TestKey, String)>,
+    /// What was told before the end.
+    seen: Vec<Seen>,
 }
 
 #[test]
@@ -64,12 +68,17 @@ fn what_was_acknowledged_survives_kill_in_the_middle_of_the_load() {
         }
         writers
     });
+    let mut told = Told::new(&server.target);
     for number in 0..ROUNDS {
         let enough = 15 + number * 7 % 20;
-        let left = block_on(round(server, writers, enough));
+        // Live, from the beginning, and from a few events back.
+        let cursors = [None, Some(0), Some(told.seq_back(number))];
+        let left = block_on(round(server, writers, enough, &cursors));
         writers = left.writers;
         server = Server::start(dir.path());
         block_on(check(&server.target, &mut writers, number));
+        told = block_on(told.replay(&server.target));
+        left.seen.iter().for_each(|seen| told.has(seen));
         if let Some((key, handle)) = left.enrolling {
             writers.push(block_on(enroll_again(&server.target, key, &handle)));
         }
@@ -77,12 +86,17 @@ fn what_was_acknowledged_survives_kill_in_the_middle_of_the_load() {
     let total: usize = writers.iter().map(|writer| writer.records.len()).sum();
     assert!(total > ROUNDS, "{total} records are too few to show anything");
     assert!(writers.len() > WRITERS, "no agent enrolled under load");
+    assert!(told.len() > total, "{} events for {total} records", told.len());
 }
 
 /// Everybody writes, and some enroll, until enough was acknowledged; then the server is killed.
-async fn round(server: Server, writers: Vec<Writer>, enough: usize) -> Outcome {
+async fn round(server: Server, writers: Vec<Writer>, enough: usize, cursors: &[Option<u64>]) -> Outcome {
     let round = Arc::new(Round { left: AtomicUsize::new(enough), enough: Notify::new() });
     let target = server.target.clone();
+    let mut listeners = Vec::new();
+    for cursor in cursors {
+        listeners.push(Live::from(&target, *cursor).await);
+    }
     // Those who write this time: the first ones always, so that repos grow, and the newest.
     let (mut busy, mut idle): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
     let newest = writers.len().saturating_sub(2);
@@ -103,7 +117,11 @@ async fn round(server: Server, writers: Vec<Writer>, enough: usize) -> Outcome {
     idle.extend(enrolled);
     // Writers first, as they were.
     idle.sort_by_key(|writer| std::cmp::Reverse(writer.step));
-    Outcome { writers: idle, enrolling }
+    let mut seen = Vec::new();
+    for listener in listeners {
+        seen.push(listener.seen().await);
+    }
+    Outcome { writers: idle, enrolling, seen }
 }
 
 /// Enrolls one agent after the other; those that were acknowledged, and the last one, which was not.

@@ -13,6 +13,7 @@ mod agent_cli;
 mod crash;
 #[cfg(target_os = "linux")]
 mod export;
+mod firehose;
 mod layers;
 mod relay;
 mod relays;

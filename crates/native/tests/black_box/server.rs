@@ -1,6 +1,7 @@
 //! The built binary, running.
 
 use rookery_testkit::Target;
+use rookery_testkit::firehose::audit;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -70,10 +71,27 @@ impl Server {
     /// The most memory it has had at any time, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// The memory it has now, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let kib: usize = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let kib: usize = value.trim().strip_suffix(" kB").unwrap().parse().unwrap();
         kib * 1024
+    }
+
+    /// Replays everything that it has told, checks it as a relay would, and compares it with what the server has. Makes one
+    /// more account.
+    pub(crate) fn audit(&self) {
+        block_on(audit(&self.target));
     }
 
     /// Waits for its end; what else it said.

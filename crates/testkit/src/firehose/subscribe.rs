@@ -7,10 +7,11 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::Request;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -20,6 +21,8 @@ pub const PATH: &str = "/xrpc/com.atproto.sync.subscribeRepos";
 const SILENCE: Duration = Duration::from_secs(60);
 /// Small, so that a thousand subscriptions fit into one test.
 const READ_BUFFER: usize = 16 * 1024;
+/// Bytes that the system keeps for somebody who reads slowly; it may take more than it is asked for.
+const ROOM: u32 = 4 * 1024;
 
 /// An open stream.
 #[derive(Debug)]
@@ -145,6 +148,53 @@ impl Subscription {
     /// The connection, for tests that wait for what is below messages.
     pub fn messages(&mut self) -> &mut WebSocketStream<TcpStream> {
         &mut self.socket
+    }
+}
+
+/// A stream that is read byte by byte, with as little room for more as the system allows.
+#[derive(Debug)]
+pub struct Trickle {
+    stream: TcpStream,
+    /// What was read after the handshake.
+    read: Vec<u8>,
+}
+
+impl Trickle {
+    /// Subscribes where nothing stands against it.
+    pub async fn connect(target: &Target, cursor: Option<u64>) -> Self {
+        let address = lookup_host(target.authority()).await.unwrap().next().expect("an address");
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        socket.set_recv_buffer_size(ROOM).unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        let query = cursor.map_or_else(String::new, |cursor| format!("?cursor={cursor}"));
+        let request = format!(
+            "GET {PATH}{query} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+            target.authority(),
+            generate_key()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(timeout(SILENCE, stream.read_u8()).await.expect("no answer").unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "no upgrade: {}", String::from_utf8_lossy(&head));
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Reads one byte, as soon as there is one.
+    pub async fn read_one(&mut self) {
+        let byte = timeout(SILENCE, self.stream.read_u8()).await.expect("the stream says nothing");
+        self.read.push(byte.unwrap());
+    }
+
+    /// Goes on like everybody else. Nothing that was read is lost.
+    pub async fn hurry(self) -> Subscription {
+        let config = Some(WebSocketConfig::default().read_buffer_size(READ_BUFFER));
+        let Self { stream, read } = self;
+        Subscription {
+            socket: WebSocketStream::from_partially_read(stream, read, Role::Client, config).await,
+        }
     }
 }
 
