@@ -10,6 +10,8 @@
 )]
 
 mod agent_cli;
+mod blob_crash;
+mod blobs;
 mod crash;
 #[cfg(target_os = "linux")]
 mod export;

@@ -2,7 +2,7 @@
 //! stopped server.
 
 use crate::server::{Server, block_on};
-use rookery_testkit::agent::{CREATE, record};
+use rookery_testkit::agent::{CREATE, cid_of, record};
 use rookery_testkit::target::text;
 use rookery_testkit::{Answer, Target, TestAgent};
 use rusqlite::Connection;
@@ -26,6 +26,7 @@ struct Case {
     agent: TestAgent,
     rkey: String,
     head: (String, String),
+    blob: String,
 }
 
 #[test]
@@ -37,8 +38,17 @@ fn an_account_that_is_not_active_is_told_of_and_not_served() {
         for (status, error) in STATUSES {
             let agent = TestAgent::enroll(&server.target).await;
             let written = agent.create(NOTE, json!({})).await;
-            let head = written.commit.clone().unwrap();
-            cases.push(Case { status, error, agent, rkey: written.rkey().to_owned(), head });
+            let blob = agent.upload(Some("text/plain"), "blob").await;
+            agent.put("com.example.blobs", "self", json!({"blob": blob})).await;
+            let head = agent.head().await;
+            cases.push(Case {
+                status,
+                error,
+                agent,
+                rkey: written.rkey().to_owned(),
+                head,
+                blob: cid_of(&blob),
+            });
         }
         cases
     });
@@ -79,6 +89,8 @@ async fn reads(target: &Target, case: &Case) {
     query("sync.getBlocks", &[&did, &cids]).await;
     query("sync.getRecord", &[&did, &path]).await;
     query("repo.describeRepo", &[&repo]).await;
+    query("sync.getBlob", &[&did, &[("cid", &case.blob)]]).await;
+    query("sync.listBlobs", &[&did]).await;
     let got = target.query("com.atproto.repo.getRecord", &[&repo[..], &path[..]].concat()).await;
     match case.status {
         "deleted" => drop(got.refused(400, "RecordNotFound")),
