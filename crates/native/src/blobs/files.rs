@@ -107,7 +107,7 @@ async fn open(path: &Path, range: Option<Range<u64>>) -> io::Result<BlobStream> 
         }
         None => file.metadata().await?.len(),
     };
-    Ok(unfold(Some((file, left)), |state| async {
+    let chunks = unfold(Some((file, left)), |state| async {
         let (mut file, left) = state.filter(|(_, left)| *left > 0)?;
         match next(&mut file, left).await {
             Ok(chunk) => {
@@ -116,8 +116,8 @@ async fn open(path: &Path, range: Option<Range<u64>>) -> io::Result<BlobStream> 
             }
             Err(error) => Some((Err(failed("cannot read a blob", &error)), None)),
         }
-    })
-    .boxed())
+    });
+    Ok(chunks.fuse().boxed())
 }
 
 async fn next(file: &mut File, left: u64) -> io::Result<Bytes> {

@@ -218,5 +218,6 @@ fn stream(response: Response) -> BlobStream {
             Err(_) => failed("the object stopped coming".to_owned()),
         }
     })
+    .fuse()
     .boxed()
 }
