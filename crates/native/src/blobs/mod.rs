@@ -3,6 +3,8 @@
 //! Either way a blob first arrives in a file of its own ([`arrival`]): its hash, and so its name, is known only at its end.
 
 mod arrival;
+#[cfg(test)]
+mod between_steps;
 mod files;
 mod s3;
 #[cfg(test)]

@@ -204,7 +204,7 @@ async fn answer(
     sent: impl Future<Output = reqwest::Result<Response>>,
     patience: Duration,
 ) -> Result<Response, Refusal> {
-    let response = timeout(patience, sent).await.map_err(|_| Refusal::late())??;
+    let response = timeout(patience, sent).await.map_err(|_| Refusal::Late)??;
     if response.status().is_success() { Ok(response) } else { Err(Refusal::read(response).await) }
 }
 

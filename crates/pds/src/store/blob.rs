@@ -77,9 +77,12 @@ pub fn take_held(sql: &dyn Sql, key: &str) -> Result<bool, SqlError> {
     Ok(taken == 1)
 }
 
-/// Gives an object up that no blob has.
+/// Gives an object up that no blob has, if it has not been.
 pub fn discard(sql: &dyn Sql, key: &str) -> Result<(), SqlError> {
-    sql.exec("INSERT INTO blob_garbage (key, held_until) VALUES (?1, NULL)", &[Value::Text(key)])?;
+    sql.exec(
+        "INSERT INTO blob_garbage (key, held_until) VALUES (?1, NULL) ON CONFLICT DO NOTHING",
+        &[Value::Text(key)],
+    )?;
     Ok(())
 }
 

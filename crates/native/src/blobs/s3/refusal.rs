@@ -23,6 +23,8 @@ pub(super) enum Refusal {
     },
     /// There is no answer.
     Unreachable(String),
+    /// There is none in time. Who waits for it has waited long enough.
+    Late,
     /// The file cannot be read.
     File(io::Error),
 }
@@ -37,10 +39,6 @@ impl Refusal {
         }
         text.truncate(LOOKED_AT);
         Self::Answer { status: response.status(), code: code(&String::from_utf8_lossy(&text)) }
-    }
-
-    pub(super) fn late() -> Self {
-        Self::Unreachable("no answer in time".to_owned())
     }
 
     pub(super) fn no_ranges() -> Self {
@@ -62,7 +60,7 @@ impl Refusal {
                 busy || (status.is_server_error() && !full)
             }
             Self::Unreachable(_) => true,
-            Self::File(_) => false,
+            Self::Late | Self::File(_) => false,
         }
     }
 }
@@ -72,6 +70,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Answer { status, code } => write!(f, "the bucket answered {} {code}", status.as_u16()),
             Self::Unreachable(why) => write!(f, "the bucket cannot be reached: {why}"),
+            Self::Late => f.write_str("the bucket did not answer in time"),
             Self::File(error) => write!(f, "cannot read a blob: {error}"),
         }
     }
@@ -99,7 +98,7 @@ impl From<Refusal> for BlobError {
         let text = refusal.to_string();
         match refusal {
             Refusal::Answer { status: StatusCode::INSUFFICIENT_STORAGE, .. } => Self::Full(text),
-            Refusal::Answer { .. } | Refusal::Unreachable(_) => Self::Unavailable(text),
+            Refusal::Answer { .. } | Refusal::Unreachable(_) | Refusal::Late => Self::Unavailable(text),
             Refusal::File(_) => Self::Failed(text),
         }
     }
