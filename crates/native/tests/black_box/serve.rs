@@ -21,7 +21,7 @@ fn refusal(mut command: Command) -> String {
 }
 
 /// The agent at a server that was started anew. Proofs of the second in which it started may be refused.
-async fn write_when_taken(agent: &TestAgent, target: &Target) -> TestAgent {
+pub(crate) async fn write_when_taken(agent: &TestAgent, target: &Target) -> TestAgent {
     let agent = agent.at(target).await;
     for _ in 0..ATTEMPTS {
         let input = json!({"collection": NOTE, "record": record(NOTE, json!({}))});

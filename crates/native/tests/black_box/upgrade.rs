@@ -1,6 +1,9 @@
 //! A data directory of an older version.
 
+use crate::serve::write_when_taken;
 use crate::server::{Server, block_on};
+use rookery_testkit::firehose::audit::{ends_signup, mark};
+use rookery_testkit::firehose::{Auditor, Begin, Subscription};
 use rookery_testkit::target::text;
 use rookery_testkit::{TestAgent, repo};
 use rusqlite::Connection;
@@ -48,6 +51,15 @@ fn a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_it() {
         for (agent, count) in agents.iter().zip([2, 3]) {
             assert_eq!(repo::verified(&server.target, &agent.did).await.records.len(), count);
         }
+        // The first events of these accounts are not about their signup, and hold all the same.
+        for agent in &agents {
+            write_when_taken(agent, &server.target).await;
+        }
+        let end = mark(&server.target).await;
+        let mut auditor = Auditor::new(&server.target, Begin::Midway);
+        let mut stream = Subscription::open(&server.target, Some(0)).await;
+        auditor.read_until(&mut stream, ends_signup(&end)).await;
+        auditor.agrees().await;
     });
 }
 
