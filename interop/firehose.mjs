@@ -105,7 +105,8 @@ export function followWithAtproto(origin, cursor, plcUrl = origin) {
     unauthenticatedHandles: true,
     getCursor: () => cursor,
     handleEvent: (event) => events.push(event),
-    onError: (error) => errors.push(error),
+    // As text: the error holds the whole event.
+    onError: (error) => errors.push(`${error}: ${error.cause}`),
   })
   firehose.start()
   return { events, errors, stop: () => firehose.destroy() }
