@@ -33,6 +33,8 @@ pub(super) struct Recent {
     /// Bytes that `kept` may have: half of the budget, so that the other half is there for pages.
     most: usize,
     budget: Arc<Semaphore>,
+    /// How many wait for a piece of the budget.
+    waiting: watch::Sender<usize>,
     /// Where the log is. Changes when there is something new.
     ends: watch::Sender<Ends>,
 }
@@ -50,6 +52,7 @@ impl Recent {
             kept: RwLock::new(Kept { frames: VecDeque::new(), bytes: 0, after: None }),
             most: memory / 2,
             budget: Arc::new(Semaphore::new(memory / UNIT)),
+            waiting: watch::Sender::new(0),
             ends: watch::Sender::new(ends),
         }
     }
@@ -126,7 +129,33 @@ impl Recent {
 
     /// A piece of the budget for a page of `bytes`. Waits until there is one.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if let Ok(permit) = Arc::clone(&self.budget).try_acquire_many_owned(units(bytes)) {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::new(&self.waiting);
         Arc::clone(&self.budget).acquire_many_owned(units(bytes)).await
+    }
+
+    /// Returns as soon as somebody waits for a piece of the budget.
+    pub(super) async fn scarce(&self) {
+        // The sender is here, so the channel is open.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
+    }
+}
+
+/// Counts one who waits, also when the wait is given up.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|waiting| *waiting += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
     }
 }
 

@@ -1,7 +1,8 @@
 //! One connection: what it is sent, and when it is let go.
 //!
 //! It is let go when it leaves; when it is too far behind; when it takes what it is sent too slowly, since that is held in
-//! memory meanwhile; when it does not answer a ping; and when the server stops.
+//! memory meanwhile, and all the sooner when others wait for that memory; when it does not answer a ping; and when the
+//! server stops.
 
 use super::Firehose;
 use super::recent::{self, Shared, Taken};
@@ -11,7 +12,7 @@ use rookery_pds::sequencer::{Ends, Start, Subscriber};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_websockets::{CloseCode, Config, Limits, Message, ServerBuilder, WebSocketStream};
 
 /// Bytes that one subscriber is handed at once. A single frame may be more.
@@ -19,6 +20,9 @@ const BATCH: usize = 64 * 1024;
 /// How long it may take for them, and for each further [`SLOWEST`] bytes of a large frame one second more.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SLOWEST: usize = 16 * 1024;
+/// How long, and how fast, when others wait for the memory that they hold.
+const HASTE: Duration = Duration::from_secs(1);
+const SLOWEST_IN_HASTE: usize = 512 * 1024;
 /// A batch that took this long was waiting for the other end, which so has shown that it is there.
 const WAITED: Duration = Duration::from_secs(1);
 /// How often a ping goes out, and how long nothing may come back.
@@ -128,17 +132,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Hands over a batch.
     async fn send(&mut self, frames: Vec<Shared>) -> Result<()> {
         let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
-        let extra = u64::try_from(bytes.saturating_sub(BATCH) / SLOWEST).unwrap_or(u64::MAX);
+        let seconds = |speed| u64::try_from(bytes.saturating_sub(BATCH) / speed).unwrap_or(u64::MAX);
+        let patience = PATIENCE + Duration::from_secs(seconds(SLOWEST));
+        let haste = HASTE + Duration::from_secs(seconds(SLOWEST_IN_HASTE));
         let start = Instant::now();
+        let recent = &self.firehose.recent;
+        let scarce = async {
+            sleep(haste).await;
+            recent.scarce().await;
+        };
         let all = async {
             for frame in frames {
                 self.socket.feed(Message::binary(frame.bytes)).await?;
             }
             self.socket.flush().await
         };
-        timeout(PATIENCE + Duration::from_secs(extra), all)
-            .await
-            .map_err(|_| anyhow!("it reads too slowly"))??;
+        tokio::select! {
+            biased;
+            sent = timeout(patience, all) => sent.map_err(|_| anyhow!("it reads too slowly"))??,
+            () = scarce => bail!("it reads slowly, and others wait for the memory that it holds"),
+        }
         if start.elapsed() > WAITED {
             self.heard = Instant::now();
         }

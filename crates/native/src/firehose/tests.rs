@@ -18,16 +18,19 @@ use rookery_pds::http::router;
 use rookery_pds::sequencer::Start;
 use rookery_pds::store::account::Status;
 use rookery_testkit::agent::{CREATE, record};
+use rookery_testkit::firehose::Subscription;
 use rookery_testkit::{Target, TestAgent};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const FOREVER: Retention = Retention { age: Duration::from_secs(1 << 30), events: u64::MAX };
 const BOUNDS: Subscribers = Subscribers { most: 10, memory: 8 << 20, lag: 1000 };
+/// Far less than those who do not read are given when nobody else needs the memory.
+const HANGING: Duration = Duration::from_secs(30);
 
 /// A host in this process.
 struct Host {
@@ -201,4 +204,33 @@ async fn a_peer_that_does_not_answer_and_one_that_takes_nothing_are_let_go() {
     subscriber::serve(&host.firehose, stuck, host.subscribe(Some(0)).await).await;
     let waited = start.elapsed().as_secs();
     assert!((30..=120).contains(&waited), "{waited} s");
+}
+
+#[tokio::test]
+async fn those_who_hold_the_memory_make_way_for_one_who_reads() {
+    let host = Arc::new(Host::start(FOREVER).await);
+    let agent = TestAgent::enroll(&host.target).await;
+    let signup = host.newest().await;
+    for n in 0..12 {
+        agent.put("com.example.large", "k", json!({"n": n, "text": "x".repeat(900_000)})).await;
+    }
+    // Together they ask for more than there is; each gets stuck in the first large event.
+    let mut stuck = Vec::new();
+    for _ in 0..BOUNDS.memory / 900_000 + 3 {
+        let (theirs, ours) = tokio::io::duplex(16);
+        let host = Arc::clone(&host);
+        let serving = tokio::spawn(async move {
+            subscriber::serve(&host.firehose, theirs, host.subscribe(Some(signup)).await).await;
+        });
+        stuck.push((serving, ours));
+    }
+    host.firehose.recent.scarce().await;
+    let mut reader = Subscription::open(&host.target, Some(0)).await;
+    let all = async {
+        for _ in 0..4 + 12 {
+            reader.next().await.expect("the stream goes on");
+        }
+    };
+    timeout(HANGING, all).await.expect("nobody waits for those who do not read");
+    assert!(stuck.iter().any(|(serving, _)| serving.is_finished()));
 }
