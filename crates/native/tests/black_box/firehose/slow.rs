@@ -82,15 +82,19 @@ fn one_that_reads_a_byte_a_second_costs_the_others_nothing_and_the_server_little
         }
         let peak = server.peak_memory();
         enough.send_replace(true);
-        // It is behind, but within the bounds, so it gets the rest as well.
-        let slow = read(slow.await.unwrap().hurry().await, EVENTS).await;
+        let log = audit(target).await;
         let mut expected = Sha256::new();
-        for (_, bytes) in audit(target).await.iter().take(EVENTS) {
-            expected.update(bytes);
-        }
+        log.iter().take(EVENTS).for_each(|(_, bytes)| expected.update(bytes));
         let expected = expected.finalize();
         assert!(found.iter().all(|hash| *hash == *expected), "a fast reader saw something else");
-        assert!(slow == *expected, "the slow reader saw something else");
+        // It may have been let go, if others had to wait for the memory that it held. It has missed nothing until then.
+        let mut slow = slow.await.unwrap().hurry().await;
+        for (seq, bytes) in log.iter().take(EVENTS) {
+            match timeout(HANGING, slow.wait_bytes()).await.expect("it is sent more, or let go") {
+                Ok(found) => assert!(found == bytes, "the slow reader saw something else than event {seq}"),
+                Err(_) => break,
+            }
+        }
         assert!(peak - before < MEMORY + ALLOWANCE, "from {before} to {peak} bytes");
     });
 }
