@@ -1,6 +1,6 @@
 //! What this host puts around the core's router: a log line per request, panics as answers, and compression.
 
-use super::stall;
+use super::stall::{self, Rest};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -39,8 +39,9 @@ async fn log(request: Request, next: Next) -> Response {
 /// A panic is a bug; the others are served on.
 async fn catch_panic(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    match AssertUnwindSafe(next.run(stall::bounded(request, stall::LIMIT))).catch_unwind().await {
-        Ok(response) => closing(response),
+    let (request, rest) = stall::bounded(request, stall::LIMIT);
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => closing(response, &rest),
         Err(_) => {
             tracing::error!(path, "a handler panicked");
             failed()
@@ -48,9 +49,10 @@ async fn catch_panic(request: Request, next: Next) -> Response {
     }
 }
 
-/// The rest of a body that is too large is not read, and the client is told so before it sends another request after it.
-fn closing(mut response: Response) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+/// When an answer comes before the end of the request's body, the rest is not read, and the client is told so before it
+/// sends another request after it.
+fn closing(mut response: Response, rest: &Rest) -> Response {
+    if rest.is_unread() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -10,6 +10,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,6 +19,9 @@ use tokio::time::{Sleep, sleep};
 
 /// How long the other end may be quiet.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes of a body that come with the head or right after it. The HTTP library reads them before the next request.
+const SMALL: u64 = 8 * 1024;
 
 /// Runs while something waits.
 struct Clock {
@@ -49,13 +54,35 @@ impl Clock {
 struct Incoming {
     body: Body,
     clock: Clock,
+    rest: Rest,
+}
+
+/// Whether there is more of a request's body than was read, and than the HTTP library would read by itself.
+#[derive(Clone, Default)]
+pub(super) struct Rest(Arc<AtomicBool>);
+
+impl Rest {
+    /// True for a large body until its end was reached.
+    pub(super) fn is_unread(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, unread: bool) {
+        self.0.store(unread, Ordering::Release);
+    }
 }
 
 /// Puts the body of `request` on the clock.
-pub(super) fn bounded(request: Request, limit: Duration) -> Request {
-    request.map(|body| {
-        if body.is_end_stream() { body } else { Body::new(Incoming { body, clock: Clock::new(limit) }) }
-    })
+pub(super) fn bounded(request: Request, limit: Duration) -> (Request, Rest) {
+    let rest = Rest::default();
+    let request = request.map(|body| {
+        if body.is_end_stream() {
+            return body;
+        }
+        rest.set(body.size_hint().upper().is_none_or(|length| length > SMALL));
+        Body::new(Incoming { body, clock: Clock::new(limit), rest: rest.clone() })
+    });
+    (request, rest)
 }
 
 impl HttpBody for Incoming {
@@ -68,6 +95,9 @@ impl HttpBody for Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || this.body.is_end_stream() {
+            this.rest.set(false);
+        }
         this.clock.watch(frame, cx).unwrap_or_else(|error| Poll::Ready(Some(Err(axum::Error::new(error)))))
     }
 
@@ -138,9 +168,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_fails_and_one_that_comes_passes() {
         let quiet = Body::from_stream(stream::pending::<io::Result<Bytes>>());
-        let request = bounded(Request::new(quiet), Duration::ZERO);
+        let (request, _) = bounded(Request::new(quiet), Duration::ZERO);
         assert!(request.into_body().collect().await.is_err());
-        let request = bounded(Request::new(Body::from("here")), Duration::ZERO);
+        let (request, _) = bounded(Request::new(Body::from("here")), Duration::ZERO);
         assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), "here");
     }
 

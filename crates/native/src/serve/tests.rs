@@ -4,7 +4,7 @@ use super::layers::around;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{Request, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -45,4 +45,27 @@ async fn a_panic_becomes_an_answer() {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["error"], "InternalServerError");
+}
+
+#[tokio::test]
+async fn a_connection_is_given_up_when_a_large_body_was_not_read() {
+    async fn reads(body: axum::body::Bytes) -> String {
+        body.len().to_string()
+    }
+    async fn ignores() -> &'static str {
+        "no"
+    }
+    let router = Router::new().route("/reads", post(reads)).route("/ignores", post(ignores));
+    let service = around(router);
+    for (path, size, given_up) in [
+        ("/reads", 100_000, false),
+        ("/ignores", 100_000, true),
+        ("/ignores", 1_000, false),
+        ("/ignores", 0, false),
+    ] {
+        let request = Request::post(path).body(Body::from("a".repeat(size))).unwrap();
+        let answer = service.clone().oneshot(request).await.unwrap();
+        let close = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        assert_eq!(close, given_up, "{path} {size}");
+    }
 }
