@@ -165,7 +165,9 @@ impl From<SyntaxError> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status.as_u16();
-        if self.status == StatusCode::NOT_IMPLEMENTED || !self.status.is_server_error() {
+        // A bound that strangers have reached is no failure: they could fill the log with it.
+        let at_a_bound = self.status == StatusCode::SERVICE_UNAVAILABLE && self.source.is_none();
+        if self.status == StatusCode::NOT_IMPLEMENTED || at_a_bound || !self.status.is_server_error() {
             tracing::debug!(status, error.name = self.name, error.message = %self.message, "request refused");
         } else {
             let cause = self.source.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -71,6 +71,7 @@ pub(crate) async fn receive(app: &App, agent: &Agent, parts: &Parts, body: Body)
             "BlobStoreUnavailable",
             "Storing the blob took too long, and it was given up. Send it again.",
         )
+        .because("the hold on the object was over before it was stored")
     })
 }
 

@@ -71,17 +71,19 @@ impl Announcer {
         let (has_accounts, newest) = self.app.relays().situation();
         let situation = Situation { has_accounts, newest, quiet };
         match self.schedule.due(time, situation) {
-            Some(Step::RequestCrawl) => self.request_crawl(time, situation, jitter).await,
-            Some(Step::ReadStatus) => self.read_status(time, jitter).await,
+            Some(Step::RequestCrawl) => self.request_crawl(situation, jitter).await,
+            Some(Step::ReadStatus) => self.read_status(jitter).await,
             None => return Ok(()),
         }
         self.app.relays().set(self.index, self.report());
         Ok(())
     }
 
-    async fn request_crawl(&mut self, time: Duration, situation: Situation, jitter: u16) {
+    async fn request_crawl(&mut self, situation: Situation, jitter: u16) {
         let net = self.app.ports.net.as_ref();
         let (outcome, problem) = exchange::request_crawl(net, &self.origin, &self.hostname).await;
+        // A wait that the relay asks for begins with its answer.
+        let time = self.elapsed.read(&self.app);
         self.schedule.crawl_requested(time, situation, outcome, jitter);
         let before = mem::replace(&mut self.crawl_problem, problem);
         let relay = &self.origin;
@@ -99,9 +101,10 @@ impl Announcer {
         }
     }
 
-    async fn read_status(&mut self, time: Duration, jitter: u16) {
+    async fn read_status(&mut self, jitter: u16) {
         let net = self.app.ports.net.as_ref();
         let read = exchange::host_status(net, &self.origin, &self.hostname).await;
+        let time = self.elapsed.read(&self.app);
         let relay = &self.origin;
         let known = match read {
             Ok(Some(host)) => Known::Host(host),
