@@ -86,6 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         let mut ticks = interval_at(Instant::now() + PING, PING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = notice.is_some();
         if let Some(frame) = notice {
             self.send_one(Message::binary(frame)).await?;
         }
@@ -116,6 +117,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Next::Tick if self.heard.elapsed() > SILENCE => bail!("it did not answer"),
                 Next::Tick => self.send_one(Message::ping("")).await?,
                 Next::Frames(frames, ends) => {
+                    // Forgotten between the handshake and now: what was read may have a gap before it.
+                    if let Some(notice) = subscriber.outdated(ends) {
+                        if !told {
+                            self.send_one(Message::binary(notice)).await?;
+                        }
+                        told = true;
+                        continue;
+                    }
                     if let Some(frame) = subscriber.too_slow(ends) {
                         return Ok(End::Told(frame));
                     }

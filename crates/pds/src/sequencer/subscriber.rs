@@ -27,21 +27,30 @@ pub struct Subscriber {
     lag: i64,
     /// How many it may be behind now: until it has caught up, as many more as there were when it came.
     allowed: i64,
+    /// True until it was sent an event. What is forgotten until then is not its fault.
+    fresh: bool,
 }
 
 impl Subscriber {
     /// Starts after `from`, which is the place of its cursor, or the end of the log when it gave none.
     pub(super) fn start(from: Position, ends: Ends, lag: u64) -> Start {
         let lag = i64::try_from(lag).unwrap_or(i64::MAX);
-        let outdated = from.seq < ends.floor;
-        let at = if outdated { Position { seq: ends.floor, ..from } } else { from };
-        let allowed = lag.saturating_add(ends.newest.number - at.number);
-        let notice = outdated.then(|| {
-            let text = "The cursor is older than the oldest event that is kept. The stream starts at that one; \
-                        fetch the repos that matter with getRepo.";
-            event::info("OutdatedCursor", text)
-        });
-        Start::From(Self { at, lag, allowed }, notice)
+        let allowed = lag.saturating_add(ends.newest.number - from.number);
+        let mut subscriber = Self { at: from, lag, allowed, fresh: true };
+        let notice = subscriber.outdated(ends);
+        Start::From(subscriber, notice)
+    }
+
+    /// The notice to send to one that was sent nothing yet, when its place is older than the log. It then starts at the oldest
+    /// event.
+    pub fn outdated(&mut self, ends: Ends) -> Option<Vec<u8>> {
+        if !self.fresh || self.at.seq >= ends.floor {
+            return None;
+        }
+        self.at.seq = ends.floor;
+        let text = "The cursor is older than the oldest event that is kept. The stream starts at that one; \
+                    fetch the repos that matter with getRepo.";
+        Some(event::info("OutdatedCursor", text))
     }
 
     /// The place after what it was sent last.
@@ -52,6 +61,7 @@ impl Subscriber {
     /// It was sent everything up to here, when the log was like this.
     pub fn advance(&mut self, to: Position, ends: Ends) {
         self.at = to;
+        self.fresh = false;
         if to.seq >= ends.newest.seq {
             self.allowed = self.lag;
         }
@@ -117,7 +127,11 @@ mod tests {
 
     #[test]
     fn a_reader_whose_next_event_was_forgotten_is_too_slow() {
-        let (reader, _) = started(Subscriber::start(position(10), ends(0, 10), 1000));
+        let (mut reader, _) = started(Subscriber::start(position(9), ends(0, 10), 1000));
+        assert!(reader.outdated(ends(10, 20)).is_some(), "it was sent nothing yet");
+        assert_eq!(reader.at().seq, position(10).seq);
+        reader.advance(position(10), ends(0, 10));
+        assert!(reader.outdated(ends(11, 20)).is_none());
         assert!(reader.too_slow(ends(10, 20)).is_none());
         assert!(reader.too_slow(ends(11, 20)).is_some());
     }
