@@ -140,15 +140,13 @@ pub enum Fault {
         /// What is wrong.
         why: String,
     },
-    /// What the tree holds is what the operations of all events made.
-    #[error("the tree has {tree:?} at {path}, the operations made it {told:?}")]
+    /// The tree is the one of the records that the operations of all events made.
+    #[error("the tree is {found} where all operations make {expected}")]
     Contents {
-        /// Where.
-        path: String,
-        /// In the tree.
-        tree: Option<Cid>,
-        /// By the operations.
-        told: Option<Cid>,
+        /// The tree of the records.
+        expected: Cid,
+        /// The last one told.
+        found: Cid,
     },
     /// The tree is not canonical, or a new node is missing.
     #[error(transparent)]

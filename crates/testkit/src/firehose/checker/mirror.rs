@@ -4,10 +4,10 @@ use super::commit::Claim;
 use super::{Begin, Fault};
 use bytes::Bytes;
 use rookery_atproto::data::Cid;
-use rookery_atproto::mst::{BlockMap, Link, Mst, NodeSource, Place, Step, StoredNode, walk};
+use rookery_atproto::mst::{BlockMap, Link, Mst, NodeSource, Place, StoredNode};
 use rookery_atproto::repo::{Commit, RepoOp};
 use rookery_atproto::syntax::Tid;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::Bound;
 
@@ -75,8 +75,8 @@ impl Mirror {
         Ok(self)
     }
 
-    /// Every block that an export must have: the commit, the records, and the one tree that these records make, built anew.
-    /// None when the repo is not known from its beginning.
+    /// Every block that an export must have: the commit, the records, and the one tree that these records make, built anew,
+    /// which must be the one that the events have led to. None when the repo is not known from its beginning.
     pub fn export(&self) -> Option<Result<BlockMap, Fault>> {
         self.contents.as_ref().map(|contents| {
             let mut tree = Mst::empty(BlockMap::default());
@@ -87,8 +87,7 @@ impl Mirror {
             }
             let change = tree.finish(Place(1))?;
             if change.root.cid != self.data {
-                let (expected, found) = (Some(change.root.cid), Some(self.data));
-                return Err(Fault::PrevData { expected, found });
+                return Err(Fault::Contents { expected: change.root.cid, found: self.data });
             }
             blocks.extend(change.written.into_iter().map(|node| (node.link.cid, node.block)));
             Ok(blocks)
@@ -110,6 +109,9 @@ fn follows(claim: &Claim, before: Option<&Mirror>) -> Result<(), Fault> {
 }
 
 impl Contents {
+    /// What this costs goes with the operations and not with the repo. That the whole tree is the one of the records follows
+    /// from commit to commit: it was so before, and the operations, undone, lead back there. [`Mirror::export`] does not rely
+    /// on it.
     fn grow(&mut self, claim: &Claim) -> Result<(), Fault> {
         for op in &claim.ops {
             let found = self.records.get(&op.path).map(|(cid, _)| *cid);
@@ -121,58 +123,53 @@ impl Contents {
                 None => self.records.remove(&op.path),
             };
         }
-        let source = Either(&claim.car.blocks, &self.nodes);
-        let mut nodes = BlockMap::default();
-        let mut left = self.records.iter();
-        for step in walk(&source, Link::to_cid(claim.commit.data), |_| true) {
-            match step? {
-                Step::Node { link, block } => drop(nodes.insert(link.cid, block)),
-                Step::Leaf { key, value } => same(left.next(), Some((&key, value)))?,
-            }
+        // A node that is in one of the two trees alone is on one of these paths, so the others stay as they are.
+        let mut keys = touched(&self.records, &claim.ops);
+        if claim.prev_data.is_none() {
+            // No operations yet, but a tree: wherever one looks for a key in it, its only node is on the way.
+            keys.insert("");
         }
-        same(left.next(), None)?;
-        let needed = self.needed(claim, &source, &nodes)?;
-        if let Some(cid) = claim.car.blocks.keys().find(|cid| !needed.contains(cid)) {
+        let after = paths(&Either(&claim.car.blocks, &self.nodes), claim.commit.data, &keys)?;
+        let told = |cid: &Cid| *cid == claim.cid || claim.ops.iter().any(|op| op.cid == Some(*cid));
+        if let Some(cid) = claim.car.blocks.keys().find(|cid| !after.contains_key(cid) && !told(cid)) {
             return Err(Fault::Unneeded(*cid));
         }
-        self.nodes = nodes;
-        Ok(())
-    }
-
-    /// The commit, the new records and nodes, and what the inversion of the operations may touch: the paths to their keys and
-    /// to the keys beside them (repository spec, "Repository Diffs").
-    fn needed(&self, claim: &Claim, source: &Either<'_>, nodes: &BlockMap) -> Result<HashSet<Cid>, Fault> {
-        let mut needed: HashSet<Cid> = claim.ops.iter().filter_map(|op| op.cid).collect();
-        needed.insert(claim.cid);
-        needed.extend(nodes.keys().filter(|cid| !self.nodes.contains_key(cid)));
-        let mut tree = Mst::open(source, Link::to_cid(claim.commit.data));
-        for RepoOp { path, .. } in &claim.ops {
-            let at = Bound::Excluded(path.as_str());
-            let before = self.records.range::<str, _>((Bound::Unbounded, at)).next_back();
-            let after = self.records.range::<str, _>((at, Bound::Unbounded)).next();
-            let beside = [before, after].into_iter().flatten().map(|(key, _)| key);
-            for key in beside.chain([path]) {
-                needed.extend(tree.path(key)?.into_iter().map(|(cid, _)| cid));
+        if let Some(data) = claim.prev_data {
+            for cid in paths(&self.nodes, data, &keys)?.keys() {
+                self.nodes.remove(cid);
             }
         }
-        Ok(needed)
+        self.nodes.extend(after);
+        Ok(())
     }
 }
 
-/// One place in the tree against one record.
-fn same(told: Option<(&String, &(Cid, Bytes))>, tree: Option<(&String, Cid)>) -> Result<(), Fault> {
-    match (told, tree) {
-        (None, None) => Ok(()),
-        (Some((path, (cid, _))), Some((key, value))) if path == key && *cid == value => Ok(()),
-        (told, tree) => {
-            let path = told.map(|(path, _)| path).or(tree.map(|(key, _)| key)).cloned().unwrap_or_default();
-            Err(Fault::Contents {
-                path,
-                tree: tree.map(|(_, value)| value),
-                told: told.map(|(_, (cid, _))| *cid),
-            })
-        }
+/// The keys of operations and those beside them: what the inversion may touch is on the paths there (repository spec,
+/// "Repository Diffs").
+fn touched<'a>(records: &'a BTreeMap<String, (Cid, Bytes)>, ops: &'a [RepoOp]) -> BTreeSet<&'a str> {
+    let mut keys = BTreeSet::new();
+    for RepoOp { path, .. } in ops {
+        let at = Bound::Excluded(path.as_str());
+        let before = records.range::<str, _>((Bound::Unbounded, at)).next_back();
+        let after = records.range::<str, _>((at, Bound::Unbounded)).next();
+        keys.extend([before, after].into_iter().flatten().map(|(key, _)| key.as_str()));
+        keys.insert(path);
     }
+    keys
+}
+
+/// The nodes of a tree on the paths to these keys, or to where they would be.
+fn paths<S: NodeSource<Error = Infallible>>(
+    source: &S,
+    root: Cid,
+    keys: &BTreeSet<&str>,
+) -> Result<BlockMap, Fault> {
+    let mut tree = Mst::open(source, Link::to_cid(root));
+    let mut found = BlockMap::default();
+    for key in keys {
+        found.extend(tree.path(key)?);
+    }
+    Ok(found)
 }
 
 /// Blocks of the event, else of the tree before.

@@ -74,6 +74,16 @@ impl Host {
         self.event(Body::Sync { rev: self.head.rev, blocks: car(self.head.commit, blocks) })
     }
 
+    /// All nodes of its tree.
+    fn nodes(&self) -> BlockMap {
+        walk(&self.blocks, self.head.root, |_| true)
+            .filter_map(|step| match step.unwrap() {
+                Step::Node { link, block } => Some((link.cid, block)),
+                Step::Leaf { .. } => None,
+            })
+            .collect()
+    }
+
     /// Writes, and tells it.
     fn write(&mut self, writes: &[(String, Option<(Cid, Bytes)>)]) -> Event {
         let records: Vec<_> = writes.iter().filter_map(|(_, record)| record.clone()).collect();
@@ -170,11 +180,7 @@ fn what_is_right_passes_and_is_rebuilt() {
     assert_eq!((mirror.commit, mirror.rev), (host.head.commit, host.head.rev));
     let mut expected =
         BlockMap::from([(host.head.commit, host.blocks[&host.head.commit].clone()), record(1)]);
-    for step in walk(&host.blocks, host.head.root, |_| true) {
-        if let Step::Node { link, block } = step.unwrap() {
-            expected.insert(link.cid, block);
-        }
-    }
+    expected.extend(host.nodes());
     assert_eq!(mirror.export().unwrap().unwrap(), expected);
     assert!(checker.accounts()[&did()].is_settled());
 }

@@ -1,6 +1,7 @@
 //! What a `#commit` must be.
 
 use super::*;
+use rookery_atproto::mst::{MstError, key_layer};
 
 /// What the checker says of the sample's last commit after a change to it.
 fn altered(change: impl FnOnce(&mut Told, &mut BlockMap)) -> Fault {
@@ -160,14 +161,8 @@ fn every_block_that_is_needed_is_there_and_no_other() {
     assert_fault!(altered(|_, blocks| blocks.extend([record(1)])), Fault::Unneeded(_));
     // A node of the tree that has nothing to do with what happened.
     let (_, host, _) = sample();
-    let nodes: Vec<_> = walk(&host.blocks, host.head.root, |_| true)
-        .filter_map(|step| match step.unwrap() {
-            Step::Node { link, block } => Some((link.cid, block)),
-            Step::Leaf { .. } => None,
-        })
-        .collect();
     let mut refused = 0;
-    for (cid, block) in nodes {
+    for (cid, block) in host.nodes() {
         if !car::read_all(&told.blocks).unwrap().blocks.contains_key(&cid) {
             assert_fault!(altered(|_, blocks| drop(blocks.insert(cid, block))), Fault::Unneeded(_));
             refused += 1;
@@ -178,11 +173,72 @@ fn every_block_that_is_needed_is_there_and_no_other() {
 
 #[test]
 fn a_new_node_that_no_inversion_needs_must_be_there_too() {
-    // The checker knows no node of the tree before, so all of them are new to it.
-    let (mut checker, _, event) = sample();
+    let (mut checker, mut host, event) = sample();
+    take_all(&mut checker, &[event]);
+    // To undo an update, what is below its node is not needed.
+    let high = (0..60).find(|n| key_layer(&path(n * 2)) > 0).unwrap() * 2;
+    let mut event = host.write(&[put(high, 82)]);
+    let Body::Commit(told) = &mut event.body else { panic!("a commit") };
+    let mut blocks = car::read_all(&told.blocks).unwrap().blocks;
+    let way = Mst::open(&host.blocks, host.head.root).path(&path(high)).unwrap();
+    let (all, needed) = (blocks.len(), [told.commit, record(82).0]);
+    blocks.retain(|cid, _| needed.contains(cid) || way.iter().any(|(node, _)| node == cid));
+    assert!(blocks.len() < all, "nothing is below");
+    told.blocks = car(told.commit, blocks);
+    checker.clone().take(&event, NOW).unwrap();
+    // To a checker that has forgotten all nodes, those below are new.
     let account = checker.accounts.get_mut(&did()).unwrap();
     account.repo.as_mut().unwrap().contents.as_mut().unwrap().nodes.clear();
-    assert_fault!(checker.take(&event, NOW).unwrap_err(), Fault::Tree(_));
+    let Fault::Tree(MstError::Missing(missing)) = checker.take(&event, NOW).unwrap_err() else {
+        panic!("a node is missing")
+    };
+    assert!(host.nodes().contains_key(&missing), "it is one of the new tree");
+}
+
+#[test]
+fn the_nodes_that_are_known_are_those_of_the_tree_after_any_writes() {
+    let (mut host, events) = Host::signup();
+    let mut checker = checker(Begin::Genesis);
+    take_all(&mut checker, &events);
+    let mut random: u64 = 1;
+    let mut below = |most: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % most
+    };
+    let mut there = BTreeMap::new();
+    for n in 0..400 {
+        let mut writes = BTreeMap::new();
+        // Few keys and many, so that trees of several layers come and go.
+        let keys = [4, 40, 400][n / 20 % 3];
+        for _ in 0..=below(3) * below(20) {
+            let key = i64::try_from(below(keys)).unwrap();
+            let version = i64::try_from(below(5)).unwrap();
+            let put = below(keys.isqrt() * 3) > keys.isqrt();
+            match there.get(&key) {
+                Some(_) if !put => drop(writes.insert(key, None)),
+                Some(same) if *same == version => {}
+                None if !put => {}
+                _ => drop(writes.insert(key, Some(version))),
+            }
+        }
+        for (key, version) in &writes {
+            match version {
+                Some(version) => there.insert(*key, *version),
+                None => there.remove(key),
+            };
+        }
+        let writes: Vec<_> = writes
+            .into_iter()
+            .map(|(key, version)| version.map_or_else(|| delete(key), |version| put(key, version)))
+            .collect();
+        if writes.is_empty() {
+            continue;
+        }
+        take_all(&mut checker, &[host.write(&writes)]);
+        let mirror = checker.repo(&did()).unwrap();
+        assert_eq!(mirror.contents.as_ref().unwrap().nodes, host.nodes());
+        assert!(mirror.export().unwrap().is_ok());
+    }
 }
 
 #[test]
@@ -196,7 +252,10 @@ fn operations_fit_what_the_events_before_have_made() {
     let contents = account.repo.as_mut().unwrap().contents.as_mut().unwrap();
     contents.records.insert(path(40), record(20));
     contents.records.insert(path(2), record(7));
-    assert_fault!(checker.take(&event, NOW).unwrap_err(), Fault::Contents { .. });
+    // The operations do not touch this one. In the end it shows all the same.
+    checker.take(&event, NOW).unwrap();
+    let export = checker.repo(&did()).unwrap().export().unwrap();
+    assert_fault!(export.unwrap_err(), Fault::Contents { .. });
 }
 
 #[test]
