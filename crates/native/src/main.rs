@@ -12,6 +12,8 @@ mod config;
 mod data_dir;
 mod entropy;
 mod firehose;
+#[cfg(test)]
+mod in_process;
 mod master_key;
 mod net;
 mod serve;

@@ -2,30 +2,22 @@
 
 use super::Files;
 use crate::clock::SystemClock;
-use crate::config::Given;
-use crate::entropy::SystemEntropy;
-use crate::net::SystemNet;
-use crate::sqlite::{Bounds, SqliteEngine};
-use crate::terms;
-use crate::verify::AwsLcVerify;
+use crate::in_process::{self, FOREVER};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rookery_pds::app::{App, Ports};
-use rookery_pds::http::router;
+use futures_util::{FutureExt, TryFutureExt};
+use rookery_pds::app::Ports;
 use rookery_pds::ports::{BlobError, BlobStream, Blobs, Clock, Upload};
+use rookery_testkit::TestAgent;
 use rookery_testkit::agent::{PUT, cid_of, record};
-use rookery_testkit::{Target, TestAgent};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::fs;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 const HOUR: i64 = 3_600 * 1_000_000;
@@ -54,11 +46,8 @@ struct Held {
 
 impl Blobs for Scripted {
     fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        async {
-            let held = Held { upload: self.files.receive().await?, script: Arc::clone(&self.script) };
-            Ok(Box::new(held) as Box<dyn Upload>)
-        }
-        .boxed()
+        let held = |upload| Box::new(Held { upload, script: Arc::clone(&self.script) }) as Box<dyn Upload>;
+        self.files.receive().map_ok(held).boxed()
     }
 
     fn read<'a>(
@@ -111,21 +100,23 @@ impl Clock for Later {
     }
 }
 
-/// A host in this process.
+/// A host whose store and clock the test has.
 struct Host {
-    app: Arc<App>,
-    target: Target,
+    host: in_process::Host,
     script: Arc<Script>,
     later: Arc<AtomicI64>,
-    dir: TempDir,
+}
+
+impl Deref for Host {
+    type Target = in_process::Host;
+
+    fn deref(&self) -> &in_process::Host {
+        &self.host
+    }
 }
 
 impl Host {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let config = Given::default().settle(None).unwrap().core(port).unwrap();
         let script = Arc::new(Script {
             keeping: Semaphore::new(0),
             keep: Semaphore::new(0),
@@ -133,22 +124,15 @@ impl Host {
             stuck: Mutex::new(None),
         });
         let later = Arc::new(AtomicI64::new(0));
-        let ports = Ports {
-            engine: Arc::new(SqliteEngine::open(&dir.path().join("test.db"), Bounds::default()).unwrap()),
+        let host = in_process::Host::with(FOREVER, |dir, ports| Ports {
             blobs: Arc::new(Scripted {
-                files: Files::open(&dir.path().join("blobs")).unwrap(),
+                files: Files::open(&dir.join("blobs")).unwrap(),
                 script: Arc::clone(&script),
             }),
-            net: Arc::new(SystemNet::default()),
-            verify: Arc::new(AwsLcVerify::new()),
             clock: Arc::new(Later(Arc::clone(&later))),
-            entropy: Arc::new(SystemEntropy),
-            terms: terms::source(None),
-        };
-        let app = App::open(config, ports, &[7; 32]).await.unwrap();
-        let service = router(Arc::clone(&app), axum::Router::new());
-        tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { app, target: Target::new(&format!("http://127.0.0.1:{port}")), script, later, dir }
+            ..ports
+        });
+        Self { host: host.await, script, later }
     }
 
     /// Housekeeping as it is done so many hours later.
@@ -199,6 +183,7 @@ async fn an_upload_that_was_given_up_is_not_acknowledged_and_leaves_nothing() {
     assert_eq!((host.rows("blob"), host.objects().len()), (0, 1));
     host.maintain(0).await.unwrap();
     assert_eq!((host.rows("blob_garbage"), host.objects().len()), (0, 0));
+    host.audit().await;
 }
 
 #[tokio::test]
@@ -218,6 +203,7 @@ async fn an_upload_that_is_given_up_before_it_is_swept_cannot_be_taken_any_more(
     *host.script.stuck.lock().unwrap() = None;
     host.maintain(0).await.unwrap();
     assert_eq!((host.rows("blob_garbage"), host.objects().len()), (0, 0));
+    host.audit().await;
 }
 
 #[tokio::test]
@@ -237,6 +223,7 @@ async fn an_object_that_is_there_after_an_error_is_swept() {
     host.maintain(2).await.unwrap();
     assert_eq!((host.objects().len(), host.rows("blob_garbage")), (1, 0));
     assert_eq!(agent.get_blob(&cid_of(&blob)).await.body, "lost");
+    host.audit().await;
 }
 
 #[tokio::test]
@@ -257,6 +244,7 @@ async fn an_object_that_cannot_be_deleted_holds_up_no_other() {
     *host.script.stuck.lock().unwrap() = None;
     host.maintain(0).await.unwrap();
     assert_eq!((host.rows("blob_garbage"), host.objects().len()), (0, 0));
+    host.audit().await;
 }
 
 #[tokio::test]
@@ -268,6 +256,7 @@ async fn a_blob_whose_object_is_lost_is_the_servers_failure() {
     put(&agent, "x", &blob).await;
     fs::remove_file(&host.objects()[0]).unwrap();
     agent.get_blob(&cid_of(&blob)).await.refused(500, "InternalServerError");
+    host.audit().await;
 }
 
 #[tokio::test]
@@ -288,4 +277,5 @@ async fn one_account_has_so_many_uploads_at_once() {
         upload.await.unwrap();
     }
     agent.upload(Some("a/b"), "ninth").await;
+    host.audit().await;
 }

@@ -21,6 +21,5 @@ mod relay;
 mod relays;
 mod serve;
 mod server;
-mod status;
 mod suites;
 mod upgrade;

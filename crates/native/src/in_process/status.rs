@@ -1,23 +1,22 @@
-//! What is told of accounts that are not active. No call changes a status yet, so it is written into the database of a
-//! stopped server.
+//! What is told of accounts that are not active. No request changes a status yet, so the core is asked to.
 
-use crate::server::{Server, block_on};
+use super::{FOREVER, Host};
+use rookery_atproto::syntax::Did;
+use rookery_pds::store::account::Status;
 use rookery_testkit::agent::{CREATE, cid_of, record};
 use rookery_testkit::target::text;
 use rookery_testkit::{Answer, Target, TestAgent};
-use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::path::Path;
 
 const NOTE: &str = "com.example.status";
 
 /// Each status with the error that reads of such a repo answer.
-const STATUSES: [(&str, &str); 5] = [
-    ("active", ""),
-    ("deactivated", "RepoDeactivated"),
-    ("suspended", "RepoSuspended"),
-    ("takendown", "RepoTakendown"),
-    ("deleted", "RepoNotFound"),
+const STATUSES: [(Status, &str); 5] = [
+    (Status::Active, ""),
+    (Status::Deactivated, "RepoDeactivated"),
+    (Status::Suspended, "RepoSuspended"),
+    (Status::Takendown, "RepoTakendown"),
+    (Status::Deleted, "RepoNotFound"),
 ];
 
 struct Case {
@@ -29,47 +28,27 @@ struct Case {
     blob: String,
 }
 
-#[test]
-fn an_account_that_is_not_active_is_told_of_and_not_served() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
-    let cases = block_on(async {
-        let mut cases = Vec::new();
-        for (status, error) in STATUSES {
-            let agent = TestAgent::enroll(&server.target).await;
-            let written = agent.create(NOTE, json!({})).await;
-            let blob = agent.upload(Some("text/plain"), "blob").await;
-            agent.put("com.example.blobs", "self", json!({"blob": blob})).await;
-            let head = agent.head().await;
-            cases.push(Case {
-                status,
-                error,
-                agent,
-                rkey: written.rkey().to_owned(),
-                head,
-                blob: cid_of(&blob),
-            });
-        }
-        cases
-    });
-    server.kill();
-    for case in &cases {
-        set_status(dir.path(), &case.agent.did, case.status);
+#[tokio::test]
+async fn an_account_that_is_not_active_is_told_of_and_not_served() {
+    let host = Host::start(FOREVER).await;
+    let mut cases = Vec::new();
+    for (status, error) in STATUSES {
+        let agent = TestAgent::enroll(&host.target).await;
+        let written = agent.create(NOTE, json!({})).await;
+        let blob = agent.upload(Some("text/plain"), "blob").await;
+        agent.put("com.example.blobs", "self", json!({"blob": blob})).await;
+        let head = agent.head().await;
+        let did = Did::parse(&agent.did).unwrap();
+        host.app.set_status(&did, status).await.unwrap();
+        let status = status.word().unwrap_or("active");
+        cases.push(Case { status, error, agent, rkey: written.rkey().to_owned(), head, blob: cid_of(&blob) });
     }
-    let server = Server::start(dir.path());
-    block_on(async {
-        for case in &cases {
-            reads(&server.target, case).await;
-            status(&server.target, case).await;
-        }
-        lists(&server.target, &cases).await;
-    });
-}
-
-fn set_status(data_dir: &Path, did: &str, status: &str) {
-    let database = Connection::open(data_dir.join("rookery.db")).unwrap();
-    let changed = database.execute("UPDATE account SET status = ?2 WHERE did = ?1", (did, status)).unwrap();
-    assert_eq!(changed, 1);
+    for case in &cases {
+        reads(&host.target, case).await;
+        status(&host.target, case).await;
+    }
+    lists(&host.target, &cases).await;
+    host.audit().await;
 }
 
 /// Everything that reads a repo, and a write.
@@ -105,7 +84,6 @@ async fn reads(target: &Target, case: &Case) {
     } else {
         listed.refused(400, "InvalidRequest");
         resolved.refused(400, "HandleNotFound");
-        let agent = agent.at(target).await;
         let input = json!({"collection": NOTE, "record": record(NOTE, json!({}))});
         let write = agent.call(CREATE, input).await;
         assert!(matches!(write.status, 400 | 401 | 403), "{write}");

@@ -1,0 +1,73 @@
+//! A host in the test's own process, spoken to over HTTP: a real store and core, with the parts in the test's hands that
+//! nobody controls from outside, such as the time and calls of the core that no request makes.
+
+mod status;
+
+use crate::blobs::Files;
+use crate::clock::SystemClock;
+use crate::config::{Given, Subscribers};
+use crate::entropy::SystemEntropy;
+use crate::firehose::Firehose;
+use crate::net::SystemNet;
+use crate::sqlite::{Bounds, SqliteEngine};
+use crate::terms;
+use crate::verify::AwsLcVerify;
+use rookery_pds::app::{App, Ports};
+use rookery_pds::config::{Config, Retention};
+use rookery_pds::http::router;
+use rookery_testkit::Target;
+use rookery_testkit::firehose::audit;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// Forgets nothing.
+pub(crate) const FOREVER: Retention = Retention { age: Duration::from_secs(1 << 30), events: u64::MAX };
+/// Of subscribers.
+pub(crate) const BOUNDS: Subscribers = Subscribers { most: 10, memory: 8 << 20, lag: 1000 };
+
+/// It ends with the test's runtime.
+pub(crate) struct Host {
+    pub(crate) app: Arc<App>,
+    pub(crate) firehose: Arc<Firehose>,
+    pub(crate) target: Target,
+    /// Its files. The database is `test.db`, blobs are in `blobs`.
+    pub(crate) dir: TempDir,
+}
+
+impl Host {
+    pub(crate) async fn start(retention: Retention) -> Self {
+        Self::with(retention, |_, ports| ports).await
+    }
+
+    /// One with other ports, which may use the directory.
+    pub(crate) async fn with(retention: Retention, change: impl FnOnce(&Path, Ports) -> Ports) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = Given::default().settle(None).unwrap().core(port).unwrap();
+        let ports = Ports {
+            engine: Arc::new(SqliteEngine::open(&dir.path().join("test.db"), Bounds::default()).unwrap()),
+            blobs: Arc::new(Files::open(&dir.path().join("blobs")).unwrap()),
+            net: Arc::new(SystemNet::default()),
+            verify: Arc::new(AwsLcVerify::new()),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            terms: terms::source(None),
+        };
+        let config = Config { retention, ..config };
+        let app = App::open(config, change(dir.path(), ports), &[7; 32]).await.unwrap();
+        let firehose = Firehose::open(Arc::clone(&app), BOUNDS).await.unwrap();
+        let service = router(Arc::clone(&app), firehose.routes());
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        Self { app, firehose, target: Target::new(&format!("http://127.0.0.1:{port}")), dir }
+    }
+
+    /// Replays everything that it has told, checks it as a relay would, and compares it with what it has. Makes one more
+    /// account. A test that writes ends with it.
+    pub(crate) async fn audit(&self) {
+        audit(&self.target).await;
+    }
+}
