@@ -63,7 +63,6 @@ fn what_was_uploaded_survives_kill_and_what_was_not_leaves_nothing() {
     }
     let uploads: usize = writers.iter().map(|writer| writer.uploads.len()).sum();
     assert!(uploads > ROUNDS * 2, "{uploads} uploads are too few to show anything");
-    server.audit();
     server.kill();
     block_on(end(dir.path(), &writers));
 }

@@ -115,7 +115,6 @@ fn what_nothing_refers_to_is_collected_after_its_grace_and_what_is_referred_to_s
             until("it is gone again", || objects(dir.path()).len() == 1).await;
         }
     });
-    server.audit();
 }
 
 /// Rows and objects as a process leaves them that ends between two steps of an upload or of its end.
@@ -270,7 +269,6 @@ fn blobs_that_are_missing_are_listed_and_can_be_uploaded_again() {
         let left = agent.ask(MISSING_BLOBS, &[]).await.ok();
         assert_eq!(left["blobs"].as_array().unwrap().len(), 1, "{left}");
     });
-    server.audit();
 }
 
 #[cfg(target_os = "linux")]
@@ -349,7 +347,6 @@ fn a_full_disk_is_said_and_loses_nothing() {
             put(&agent, "after", &after).await.ok();
             assert_eq!(agent.get_blob(&cid_of(&after)).await.body.len(), 1_000_000);
         });
-        server.audit();
     }
 }
 

@@ -46,7 +46,6 @@ fn bare_rookery_serves_with_settings_from_the_environment() {
         TestAgent::enroll(&server.target).await.create(NOTE, json!({})).await;
     });
     assert!(data.join("rookery.db").exists());
-    server.audit();
 }
 
 #[test]
@@ -79,7 +78,6 @@ fn the_names_of_the_loopback_are_one_origin() {
             }
         }
     });
-    server.audit();
 }
 
 #[test]
@@ -92,7 +90,6 @@ fn a_second_server_on_the_same_data_directory_is_refused() {
     block_on(async {
         TestAgent::enroll(&server.target).await.create(NOTE, json!({})).await;
     });
-    server.audit();
 }
 
 #[test]
@@ -158,7 +155,6 @@ fn the_master_key_is_the_owners_alone_and_never_replaced() {
         repo::verified(&server.target, &agent.did).await;
     });
     assert!(!path.exists());
-    server.audit();
 }
 
 #[test]
@@ -167,6 +163,7 @@ fn no_secret_is_in_the_database_in_the_clear() {
     let server = Server::start(dir.path());
     block_on(TestAgent::enroll(&server.target));
     let key = std::fs::read_to_string(dir.path().join("master.key")).unwrap();
+    server.audit();
     server.kill();
     let key = data_encoding::HEXLOWER.decode(key.trim().as_bytes()).unwrap();
     for entry in dir.path().read_dir().unwrap() {
@@ -200,7 +197,6 @@ fn accounts_and_records_are_there_after_a_restart() {
         assert_eq!((enrolled.did, enrolled.handle), (agent.did.clone(), agent.handle.clone()));
         repo::verified(&server.target, &agent.did).await;
     });
-    server.audit();
 }
 
 #[test]
@@ -236,7 +232,6 @@ fn a_used_proof_is_refused_after_a_restart_too() {
         let _ = write_with(&agent, &fresh_now).await;
         write_with(&agent, &fresh_now).await.challenged("invalid_dpop_proof");
     });
-    server.audit();
 }
 
 async fn write_with(agent: &TestAgent, proof: &str) -> rookery_testkit::Answer {
@@ -292,7 +287,6 @@ fn changed_terms_count_at_once_until_the_agent_consents_again() {
         replace("Be kind.\n");
         agent.create(NOTE, json!({})).await;
     });
-    server.audit();
 }
 
 #[cfg(unix)]
@@ -358,5 +352,4 @@ fn check_all(dir: &Path, acknowledged: &[(String, String, String)]) {
             repo::verified(&server.target, did).await;
         }
     });
-    server.audit();
 }

@@ -3,12 +3,20 @@
 use rookery_testkit::Target;
 use rookery_testkit::firehose::audit;
 use std::io::{BufRead, BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
 
-/// A server on a free port; ended when dropped.
+/// A server on a free port; when dropped, its firehose is audited and it is ended.
+///
+/// So any test that writes is a test of the firehose too. [`kill`](Self::kill) and [`wait`](Self::wait) do not audit: they are
+/// for a server that is followed by another one on its data directory, whose audit goes back to the first event of both. A
+/// test whose last server ends that way says why.
 pub(crate) struct Server {
     pub(crate) target: Target,
+    /// By `kill` or `wait`: no audit is due.
+    ended: bool,
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
@@ -52,11 +60,12 @@ impl Server {
                 break port;
             }
         };
-        Self { target: Target::new(&format!("http://127.0.0.1:{port}")), child, stdout }
+        Self { target: Target::new(&format!("http://127.0.0.1:{port}")), ended: false, child, stdout }
     }
 
     /// Ends it without a warning, as a power cut would.
     pub(crate) fn kill(mut self) {
+        self.ended = true;
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -91,11 +100,16 @@ impl Server {
     /// Replays everything that it has told, checks it as a relay would, and compares it with what the server has. Makes one
     /// more account.
     pub(crate) fn audit(&self) {
-        block_on(audit(&self.target));
+        // A test may be in the middle of its own runtime.
+        let outcome = thread::scope(|scope| scope.spawn(|| block_on(audit(&self.target))).join());
+        if let Err(panic) = outcome {
+            resume_unwind(panic);
+        }
     }
 
     /// Waits for its end; what else it said.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        self.ended = true;
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap(), rest)
@@ -104,9 +118,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A test that has failed has said enough.
+        let due = !self.ended && !thread::panicking();
+        let outcome = due.then(|| catch_unwind(AssertUnwindSafe(|| self.audit())));
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(Err(panic)) = outcome {
+            resume_unwind(panic);
+        }
     }
 }
 

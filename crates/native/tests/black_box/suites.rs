@@ -27,4 +27,6 @@ fn against(
         suite(&server.target).await;
         witness.verdict().await;
     });
+    // The witness has done the audit.
+    server.kill();
 }

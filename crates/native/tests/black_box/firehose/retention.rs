@@ -63,7 +63,10 @@ fn an_old_cursor_is_told_that_it_is_and_misses_nothing_that_is_kept() {
                 assert_eq!(midway.next(stream).await, told);
             }
         }
+        auditor.agrees().await;
     });
+    // That was the audit: the first events are gone from the log.
+    server.kill();
 }
 
 /// Waits until the event after `cursor` is gone.
