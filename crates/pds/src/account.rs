@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Result, repo_not_found};
-use crate::ports::SqlError;
+use crate::ports::{Sql, SqlError};
 use crate::sequencer::emit;
 use crate::store;
 use crate::store::account::{Account, Status};
@@ -15,12 +15,7 @@ use rookery_atproto::syntax::{Did, Handle};
 impl App {
     /// Sets whether an account is served, and tells it. Nothing is told when it is so already.
     pub async fn set_status(&self, did: &Did, status: Status) -> Result<()> {
-        let account = self.account(did).await?;
-        let _turn = self.ports.engine.turn(account.id).await;
-        let now = self.now_micros();
-        self.write(move |sql| {
-            let known =
-                store::account::by_id(sql, account.id)?.ok_or_else(|| repo_not_found(&account.did))?;
+        self.change(did, move |sql, now, known| {
             if known.status == status {
                 return Ok(());
             }
@@ -33,22 +28,26 @@ impl App {
     /// Gives an account another handle and tells it, also when it has it already: then it asks others to look again.
     /// Whether the handle may be had at all is the caller's to know; one that is taken here is refused.
     pub async fn set_handle(&self, did: &Did, handle: Handle) -> Result<()> {
-        let account = self.account(did).await?;
-        let _turn = self.ports.engine.turn(account.id).await;
-        let now = self.now_micros();
-        self.write(move |sql| {
-            let known =
-                store::account::by_id(sql, account.id)?.ok_or_else(|| repo_not_found(&account.did))?;
+        self.change(did, move |sql, now, known| {
             store::account::set_handle(sql, known.id, &handle).map_err(|error| taken(&handle, error))?;
             Ok(emit::identity_changed(sql, now, &Account { handle: Some(handle), ..known })?)
         })
         .await
     }
 
-    async fn account(&self, did: &Did) -> Result<Account> {
-        let wanted = did.clone();
-        let found = self.read(move |sql| Ok(store::account::by_did(sql, &wanted)?)).await?;
-        found.ok_or_else(|| repo_not_found(did))
+    /// Writes when it is the account's turn; `job` is given the time and the account as it is then.
+    async fn change(
+        &self,
+        did: &Did,
+        job: impl FnOnce(&dyn Sql, i64, Account) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let did = did.clone();
+        let find =
+            move |sql: &dyn Sql| store::account::by_did(sql, &did)?.ok_or_else(|| repo_not_found(&did));
+        let account = self.read(find.clone()).await?;
+        let _turn = self.ports.engine.turn(account.id).await;
+        let now = self.now_micros();
+        self.write(move |sql| job(sql, now, find(sql)?)).await
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{blocking, create_dir, failed};
 use bytes::Bytes;
-use rookery_pds::ports::BlobError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rookery_pds::ports::{BlobError, Upload};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,8 +28,15 @@ impl Arrivals {
         Ok(Self { dir, next: AtomicU64::new(0) })
     }
 
-    /// A new file.
-    pub(super) async fn create(&self) -> Result<Arrival, BlobError> {
+    /// A new file, and the upload that is made of it.
+    pub(super) fn receive<'a, U: Upload + 'static>(
+        &'a self,
+        upload: impl FnOnce(Arrival) -> U + Send + 'a,
+    ) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>> {
+        async move { Ok(Box::new(upload(self.create().await?)) as Box<dyn Upload>) }.boxed()
+    }
+
+    async fn create(&self) -> Result<Arrival, BlobError> {
         let path = self.dir.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let opened = path.clone();
         let file = blocking("cannot create a file for a blob", move || {

@@ -51,11 +51,7 @@ impl Files {
 
 impl Blobs for Files {
     fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        async move {
-            let upload = FileUpload { arrival: self.arrivals.create().await?, objects: self.objects.clone() };
-            Ok(Box::new(upload) as Box<dyn Upload>)
-        }
-        .boxed()
+        self.arrivals.receive(|arrival| FileUpload { arrival, objects: self.objects.clone() })
     }
 
     fn read<'a>(

@@ -59,12 +59,7 @@ impl S3 {
 
 impl Blobs for S3 {
     fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        async move {
-            let upload =
-                S3Upload { arrival: self.arrivals.create().await?, remote: Arc::clone(&self.remote) };
-            Ok(Box::new(upload) as Box<dyn Upload>)
-        }
-        .boxed()
+        self.arrivals.receive(|arrival| S3Upload { arrival, remote: Arc::clone(&self.remote) })
     }
 
     fn read<'a>(

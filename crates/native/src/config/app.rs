@@ -1,6 +1,6 @@
 //! The core's configuration, out of the settings and the port.
 
-use super::{Host, LOCAL, Settings};
+use super::{Host, LOCAL, Settings, is_base};
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use rookery_atproto::identity::handle_rules::HandleDomain;
@@ -51,15 +51,7 @@ impl Settings {
         let form = "expected a URL such as https://plc.directory";
         let url = Url::parse(text.trim())
             .with_context(|| format!("the PLC directory {text} cannot be used: {form}"))?;
-        ensure!(
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none(),
-            "the PLC directory {text} cannot be used: {form}"
-        );
+        ensure!(is_base(&url), "the PLC directory {text} cannot be used: {form}");
         Ok(PlcChoice::Url(url.as_str().trim_end_matches('/').to_owned()))
     }
 }

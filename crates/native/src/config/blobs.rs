@@ -1,6 +1,6 @@
 //! Where blobs are kept, and bounds on them.
 
-use super::{Given, units};
+use super::{Given, is_base, is_loopback, units};
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;
 use rookery_pds::config::BlobRules;
@@ -72,15 +72,7 @@ impl S3Bucket {
             )
         };
         let url = Url::parse(&endpoint).with_context(form)?;
-        ensure!(
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none(),
-            form()
-        );
+        ensure!(is_base(&url), form());
         let Some(access_key_id) = given.s3_access_key_id.as_deref() else {
             bail!("the blob store {text} needs ROOKERY_S3_ACCESS_KEY_ID and ROOKERY_S3_SECRET_ACCESS_KEY");
         };
@@ -96,7 +88,7 @@ impl S3Bucket {
 
     /// True when blobs and signatures travel in the clear to another machine.
     pub(crate) fn is_open_to_others(&self) -> bool {
-        self.endpoint.scheme() == "http" && !super::is_loopback(&self.endpoint)
+        self.endpoint.scheme() == "http" && !is_loopback(&self.endpoint)
     }
 }
 

@@ -268,6 +268,16 @@ impl Host {
     }
 }
 
+/// True for a URL of HTTP that others can be put behind: a host, perhaps a path, and nothing else.
+fn is_base(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
 /// True for an address of this machine.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The relays that are told of this server.
 
-use super::{DEFAULT_RELAY_ACCOUNT_CAP, Given, Host, is_loopback, units};
+use super::{DEFAULT_RELAY_ACCOUNT_CAP, Given, Host, is_base, is_loopback, units};
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use rookery_pds::config::Relays;
@@ -32,16 +32,7 @@ fn origin(word: &str) -> Result<Url> {
     let form = || format!("the relay {word} cannot be used: expected an origin such as https://bsky.network");
     let text = if word.contains("://") { word.to_owned() } else { format!("https://{word}") };
     let url = Url::parse(&text).with_context(form)?;
-    ensure!(
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none(),
-        form()
-    );
+    ensure!(is_base(&url) && url.path() == "/", form());
     Ok(url)
 }
 

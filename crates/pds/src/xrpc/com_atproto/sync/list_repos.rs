@@ -1,5 +1,6 @@
 //! `com.atproto.sync.listRepos`: every repo here, in the order in which they were made, inactive ones with their status.
 
+use super::repos::Repos;
 use crate::app::App;
 use crate::error::Result;
 use crate::http::params::Params;
@@ -12,16 +13,9 @@ use rookery_atproto::syntax::{Did, Tid};
 use serde::Serialize;
 use std::sync::Arc;
 
-#[derive(Serialize)]
-pub(crate) struct Answer {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
-    repos: Vec<Entry>,
-}
-
 /// `com.atproto.sync.listRepos#repo`.
 #[derive(Serialize)]
-struct Entry {
+pub(crate) struct Entry {
     did: Did,
     head: Cid,
     rev: Tid,
@@ -37,16 +31,14 @@ impl From<Listed> for Entry {
     }
 }
 
-pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Result<Json<Answer>> {
+pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Result<Json<Repos<Entry>>> {
     let (parts, _) = request.into_parts();
     let params = Params::of(&parts)?;
     let limit = params.limit("limit", 1..=1000, 500)?;
     let after = params.row_cursor()?;
     app.read(move |sql| {
-        let mut repos = Vec::new();
-        let last = store::repo::list(sql, after, limit, &mut |repo| repos.push(Entry::from(repo)))?;
-        let full = i64::try_from(repos.len()).is_ok_and(|count| count == limit);
-        Ok(Json(Answer { cursor: last.filter(|_| full).map(|last| last.0.to_string()), repos }))
+        Repos::page(limit, |each| store::repo::list(sql, after, limit, &mut |repo| each(repo.into())))
+            .map(Json)
     })
     .await
 }

@@ -12,3 +12,4 @@ pub(crate) mod get_repo_status;
 pub(crate) mod list_blobs;
 pub(crate) mod list_repos;
 pub(crate) mod list_repos_by_collection;
+mod repos;
