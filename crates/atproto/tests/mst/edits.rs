@@ -1,7 +1,7 @@
 //! Any sequence of edits gives the tree that the plain construction gives, in memory and in a store.
 
 use super::reference::tree_of;
-use super::store::Store;
+use super::store::{Store, sorted};
 use super::{KEY_COUNT, KEYS, Model, model_of, value};
 use proptest::prelude::*;
 use rookery_atproto::data::Cid;
@@ -117,7 +117,8 @@ proptest! {
         }
         let change = tree.finish(store.next_place).unwrap();
         prop_assert_eq!(change.root, store.root);
-        prop_assert!(change.written.is_empty() && change.removed.is_empty() && change.new_blocks.is_empty());
+        prop_assert!(change.written.is_empty() && change.removed.is_empty());
+        prop_assert!(change.new_blocks.is_empty() && change.replaced.is_empty());
         prop_assert_eq!(change.next_place, store.next_place);
     }
 
@@ -149,13 +150,14 @@ proptest! {
                 tree.finish(Place(1)).unwrap()
             };
             let written: BlockMap = change.written.into_iter().map(|node| (node.link.cid, node.block)).collect();
-            for cid in &change.new_blocks {
-                prop_assert!(written.contains_key(cid));
-            }
+            let before: HashSet<Cid> = blocks.keys().copied().collect();
             blocks.extend(written);
             blocks.retain(|cid, _| !change.replaced.contains(cid));
             root = rookery_atproto::mst::Link::to_cid(change.root.cid);
             prop_assert_eq!(&blocks, &tree_of(&model).1);
+            let after: HashSet<Cid> = blocks.keys().copied().collect();
+            prop_assert_eq!(sorted(&change.new_blocks), sorted(&after - &before));
+            prop_assert_eq!(sorted(&change.replaced), sorted(&before - &after));
         }
     }
 }

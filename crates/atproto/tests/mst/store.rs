@@ -106,7 +106,7 @@ impl Store {
 }
 
 /// A list to compare: nothing is in it twice unless it was.
-fn sorted<'a>(cids: impl IntoIterator<Item = impl std::borrow::Borrow<Cid>> + 'a) -> Vec<Cid> {
+pub(crate) fn sorted<'a>(cids: impl IntoIterator<Item = impl std::borrow::Borrow<Cid>> + 'a) -> Vec<Cid> {
     let mut cids: Vec<Cid> = cids.into_iter().map(|cid| *cid.borrow()).collect();
     cids.sort();
     cids
