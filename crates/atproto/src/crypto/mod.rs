@@ -9,7 +9,7 @@
 //! - For every signature `(r, s)` a second one, `(r, n - s)`, verifies as well. Only the one with the smaller `s` ("low-S") is
 //!   accepted, on both curves; otherwise anyone could change a commit's bytes, and so its CID, without the key.
 //! - Base58 decoding is quadratic, so that text is refused by length before it is decoded.
-//! - Keys are parsed once: a [`PublicKey`] holds the point, a [`SecretKey`] the scalar and its public key.
+//! - Keys are parsed once: a [`PublicKey`] holds the point, a [`SecretKey`] the scalar.
 
 mod multikey;
 mod public_key;
