@@ -3,6 +3,7 @@
 //! Statements are prepared once per connection and kept: the core's SQL is a fixed set of `&'static str`.
 
 use rookery_pds::ports::{Row, Sql, SqlError, Value};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use std::fs::OpenOptions;
@@ -70,6 +71,8 @@ fn prepare(connection: Connection) -> rusqlite::Result<Connection> {
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
     )?;
+    // Plans depend on the text alone. Otherwise some statements are planned anew for each value they are run with.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
