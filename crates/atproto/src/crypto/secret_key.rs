@@ -27,8 +27,12 @@ impl SecretKey {
     /// order of the curve are refused; drawing again is the right answer (P-256 refuses one draw in four billion).
     pub fn from_bytes(curve: Curve, bytes: &[u8; SECRET_LEN]) -> Result<SecretKey, KeyError> {
         let scalar = match curve {
-            Curve::P256 => p256::NonZeroScalar::try_from(bytes.as_slice()).map(Zeroizing::new).map(Scalar::P256),
-            Curve::K256 => k256::NonZeroScalar::try_from(bytes.as_slice()).map(Zeroizing::new).map(Scalar::K256),
+            Curve::P256 => {
+                p256::NonZeroScalar::try_from(bytes.as_slice()).map(Zeroizing::new).map(Scalar::P256)
+            }
+            Curve::K256 => {
+                k256::NonZeroScalar::try_from(bytes.as_slice()).map(Zeroizing::new).map(Scalar::K256)
+            }
         };
         scalar.map(SecretKey).map_err(|_| KeyError::SecretOutOfRange(curve))
     }

@@ -82,6 +82,11 @@ impl<S: NodeSource> Applied<S> {
         self.tree.proof(self.ops.iter().map(|op| op.path.as_str()))
     }
 
+    /// What a store keeps of it; the source is let go.
+    pub fn into_stored(self) -> (Head, Bytes, Change) {
+        (self.head, self.commit_block, self.change)
+    }
+
     /// The CAR of the `#commit` event: the commit as its root, every new node, the nodes that others need to invert the
     /// operations, and `records`, which are the new ones. A block is there once.
     pub fn diff<'r>(

@@ -87,5 +87,44 @@ fn back_to_the_first_version(data_dir: &Path) {
     for (kind, name) in made {
         database.execute_batch(&format!("DROP {kind} {name}")).unwrap();
     }
+    each_node_to_its_place(&database);
     database.execute("DELETE FROM schema_version WHERE version > 1", ()).unwrap();
+}
+
+/// The first version had no nodes in the rows of heads.
+fn each_node_to_its_place(database: &Connection) {
+    let mut query = database.prepare("SELECT account, rev, recent FROM repo").unwrap();
+    let mut heads = query.query(()).unwrap();
+    while let Some(head) = heads.next().unwrap() {
+        let (account, rev, recent): (i64, String, Vec<u8>) =
+            (head.get(0).unwrap(), head.get(1).unwrap(), head.get(2).unwrap());
+        let mut rest = recent.as_slice();
+        assert!(!rest.is_empty());
+        while !rest.is_empty() {
+            let place = i64::try_from(leb128(&mut piece(&mut rest))).unwrap();
+            let (cid, block, children) = (piece(&mut rest), piece(&mut rest), piece(&mut rest));
+            let row = (account << 28 | place, &rev, cid, block, children);
+            let text =
+                "INSERT OR REPLACE INTO node (id, rev, cid, block, children) VALUES (?1, ?2, ?3, ?4, ?5)";
+            database.execute(text, row).unwrap();
+        }
+    }
+    database.execute_batch("ALTER TABLE repo DROP COLUMN recent").unwrap();
+}
+
+fn piece<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let length = usize::try_from(leb128(bytes)).unwrap();
+    bytes.split_off(..length).unwrap()
+}
+
+fn leb128(bytes: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..).step_by(7) {
+        let byte = *bytes.split_off_first().unwrap();
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    value
 }

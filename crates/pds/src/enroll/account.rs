@@ -10,6 +10,7 @@ use crate::sequencer::emit;
 use crate::store;
 use crate::store::account::NewAccount;
 use crate::store::signup::Pending;
+use crate::store::tree::Recent;
 use rookery_atproto::identity::plc::{Operation, UnsignedOperation};
 use rookery_atproto::repo;
 use rookery_atproto::syntax::Did;
@@ -93,7 +94,8 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
     let rev = app.tids.next(now.unsigned_abs());
     let mut genesis = repo::create(&pending.did, rev, &key).map_err(internal)?;
     let blocks = genesis.diff(std::iter::empty()).map_err(internal)?;
-    let (head, commit_block, change) = (genesis.head, genesis.commit_block, genesis.change);
+    let (head, commit_block, change) = genesis.into_stored();
+    let recent = Recent::of_first(change);
     app.write(move |sql| {
         // The reservation may be gone: another request of this key failed and released it, or it ran out. What counts is
         // that the key still has no account and that nobody else holds the handle.
@@ -114,8 +116,7 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
             created_at: now,
         };
         let id = store::account::insert(sql, &account)?;
-        store::repo::insert_head(sql, id, &head, &commit_block)?;
-        store::repo::write_nodes(sql, id, head.rev, &change)?;
+        store::repo::insert_head(sql, id, &head, &commit_block, &recent)?;
         emit::signup(sql, id, now, &account, &head, (&commit_block, &blocks))?;
         tracing::info!(account.did = %pending.did, account.handle = %pending.handle, "agent enrolled");
         Ok(Enrolled { did: pending.did, handle: Some(pending.handle) })

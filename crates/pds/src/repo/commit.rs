@@ -14,13 +14,13 @@ use crate::repo::record::Encoded;
 use crate::sequencer::emit::datetime;
 use crate::store;
 use crate::store::account::Status;
-use crate::store::repo::Nodes;
+use crate::store::tree::{Nodes, TreeChange};
 use bytes::Bytes;
 use http::StatusCode;
 use rookery_atproto::data::Cid;
 use rookery_atproto::data::record::BlobRef;
 use rookery_atproto::event::{self, CommitEvent, Unsequenced};
-use rookery_atproto::mst::{Change, MstError};
+use rookery_atproto::mst::MstError;
 use rookery_atproto::repo::{self, Action, ApplyError, Head};
 use rookery_atproto::syntax::{Nsid, RecordKey, Tid};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ struct Prepared {
     since: Tid,
     head: Head,
     commit_block: Bytes,
-    change: Change,
+    tree: TreeChange,
     /// What happens to records.
     records: Vec<RecordChange>,
     /// What of them concerns blobs.
@@ -175,7 +175,8 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         .iter()
         .map(|write| repo::Write { path: write.path(), action: write.action, swap: write.swap })
         .collect();
-    let applied = repo::apply(Nodes { sql, repo }, &head, &writes, &writable.did, rev, &key)
+    let nodes = Nodes { sql, repo, recent: &writable.recent };
+    let applied = repo::apply(nodes, &head, &writes, &writable.did, rev, &key)
         .map_err(|error| refused(&writable.did, error))?;
     let Some(mut applied) = applied else { return Ok(None) };
 
@@ -214,14 +215,16 @@ fn prepare(app: &App, sql: &dyn Sql, repo: RepoId, batch: &Batch) -> Result<Opti
         blocks: &blocks,
         time: &datetime(now),
     });
+    let collections = store::collection::touched(&applied.ops);
+    let (new_head, commit_block, change) = applied.into_stored();
     Ok(Some(Prepared {
         since: head.rev,
-        head: applied.head,
-        commit_block: applied.commit_block,
-        change: applied.change,
+        head: new_head,
+        commit_block,
+        tree: writable.recent.follow(head.rev, change, rev),
         records,
         references,
-        collections: store::collection::touched(&applied.ops),
+        collections,
         event,
         now,
     }))
@@ -236,12 +239,13 @@ fn store_prepared(
     prepared: &Prepared,
 ) -> Result<(), NotStored> {
     let head = &prepared.head;
-    if !store::repo::swap_head(sql, repo, prepared.since, head, &prepared.commit_block)? {
+    let (block, tree) = (&prepared.commit_block, &prepared.tree);
+    if !store::repo::swap_head(sql, repo, prepared.since, head, block, &tree.recent)? {
         return Err(NotStored::Stale);
     }
     proof.consume(sql)?;
     store::event::append(sql, repo, prepared.now, &prepared.event)?;
-    store::repo::write_nodes(sql, repo, head.rev, &prepared.change)?;
+    store::tree::write(sql, repo, tree)?;
     for change in &prepared.records {
         let (RecordChange::Put(at) | RecordChange::Delete(at)) = change;
         let write = batch.writes.get(*at).ok_or_else(|| internal("a record change without its write"))?;

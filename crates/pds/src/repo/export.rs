@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::ports::{ByteStream, RepoId, Row, Sql, SqlError, StreamJob, Value};
 use crate::store;
-use crate::store::repo::Nodes;
+use crate::store::tree::Nodes;
 use bytes::Bytes;
 use rookery_atproto::car;
 use rookery_atproto::data::Cid;
@@ -51,7 +51,8 @@ fn empty_buffer() -> Vec<u8> {
 /// what was written after that revision; a subtree that was not rewritten is not visited.
 pub(crate) fn stream(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream {
     let job: StreamJob = Box::new(move |sql, send| {
-        let head = store::repo::head(sql, repo)?;
+        let (head, recent) = store::repo::head_and_recent(sql, repo)?;
+        let nodes = Nodes { sql, repo, recent: &recent };
         let mut out = CarOut::new(&[head.commit], send);
         if since.is_some_and(|since| since >= head.rev) {
             return out.finish();
@@ -60,7 +61,7 @@ pub(crate) fn stream(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream 
         let mut failed = None;
         let descend = |link: &rookery_atproto::mst::Link| match since {
             None => true,
-            Some(since) => match store::repo::node_rev(sql, repo, link.place) {
+            Some(since) => match nodes.rev(&head, link.place) {
                 Ok(rev) => rev > since,
                 Err(error) => {
                     failed = Some(error);
@@ -68,7 +69,7 @@ pub(crate) fn stream(app: &App, repo: RepoId, since: Option<Tid>) -> ByteStream 
                 }
             },
         };
-        for step in walk(Nodes { sql, repo }, head.root, descend) {
+        for step in walk(&nodes, head.root, descend) {
             match step.map_err(|error| SqlError::Other(error.to_string()))? {
                 Step::Node { link, block } => out.block(&link.cid, &block)?,
                 Step::Leaf { key, value } => {

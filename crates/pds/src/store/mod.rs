@@ -14,6 +14,7 @@ pub mod record;
 pub mod repo;
 pub mod secret;
 pub mod signup;
+pub mod tree;
 
 use crate::ports::{Row, Sql, SqlError, Value};
 use rookery_atproto::data::cid::Cid;
@@ -43,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("schema/blob.sql"),
         ],
     },
+    Migration { version: 3, files: &[include_str!("schema/recent.sql")] },
 ];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a

@@ -1,16 +1,14 @@
-//! Heads and tree nodes.
+//! Heads.
 
 use super::account::Status;
+use super::tree::Recent;
 use super::{cid, column_error, one, parsed};
 use crate::ports::{RepoId, Row, Sql, SqlError, Value};
 use bytes::Bytes;
 use rookery_atproto::data::Cid;
-use rookery_atproto::mst::{Change, Link, NodeSource, Place, StoredNode, decode_places, encode_places};
+use rookery_atproto::mst::{Link, Place};
 use rookery_atproto::repo::Head;
 use rookery_atproto::syntax::{Did, Tid};
-
-/// Bits of a node's row id that are its place; the rest is the account. 2^28 places and 2^25 accounts stay below 2^53.
-const PLACE_BITS: u32 = 28;
 
 /// The head of a repo, the account's status and its sealed key: all that a write needs to know.
 #[derive(Debug)]
@@ -23,21 +21,25 @@ pub struct Writable {
     pub signing_key: Vec<u8>,
     /// The head to build on.
     pub head: Head,
+    /// The nodes in its row.
+    pub recent: Recent,
 }
 
 /// Reads what a write needs.
 pub fn writable(sql: &dyn Sql, repo: RepoId) -> Result<Option<Writable>, SqlError> {
     one(
         sql,
-        "SELECT r.commit_cid, r.rev, r.root_cid, r.root_place, r.next_place, a.did, a.status, a.signing_key \
+        "SELECT r.commit_cid, r.rev, r.root_cid, r.root_place, r.next_place, r.recent, \
+         a.did, a.status, a.signing_key \
          FROM repo r JOIN account a ON a.id = r.account WHERE r.account = ?1",
         &[Value::Int(repo.0)],
         |row| {
             Ok(Writable {
                 head: read_head(row)?,
-                did: parsed(row, 5)?,
-                status: row.text(6)?.parse().map_err(|error: String| column_error(6, error))?,
-                signing_key: row.blob(7)?.to_vec(),
+                recent: Recent::read(row, 5)?,
+                did: parsed(row, 6)?,
+                status: row.text(7)?.parse().map_err(|error: String| column_error(7, error))?,
+                signing_key: row.blob(8)?.to_vec(),
             })
         },
     )
@@ -52,6 +54,17 @@ pub fn head(sql: &dyn Sql, repo: RepoId) -> Result<Head, SqlError> {
         read_head,
     )?;
     head.ok_or_else(|| SqlError::Other(format!("account {} has no repo", repo.0)))
+}
+
+/// The head of a repo that exists, and the nodes in its row.
+pub fn head_and_recent(sql: &dyn Sql, repo: RepoId) -> Result<(Head, Recent), SqlError> {
+    let found = one(
+        sql,
+        "SELECT commit_cid, rev, root_cid, root_place, next_place, recent FROM repo WHERE account = ?1",
+        &[Value::Int(repo.0)],
+        |row| Ok((read_head(row)?, Recent::read(row, 5)?)),
+    )?;
+    found.ok_or_else(|| SqlError::Other(format!("account {} has no repo", repo.0)))
 }
 
 /// The block of the current commit.
@@ -76,10 +89,16 @@ fn place(row: &dyn Row, column: usize) -> Result<Place, SqlError> {
 }
 
 /// The head of a new repo.
-pub fn insert_head(sql: &dyn Sql, repo: RepoId, head: &Head, commit_block: &[u8]) -> Result<(), SqlError> {
+pub fn insert_head(
+    sql: &dyn Sql,
+    repo: RepoId,
+    head: &Head,
+    commit_block: &[u8],
+    recent: &Recent,
+) -> Result<(), SqlError> {
     sql.exec(
-        "INSERT INTO repo (account, rev, commit_cid, commit_body, root_cid, root_place, next_place) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO repo (account, rev, commit_cid, commit_body, root_cid, root_place, next_place, recent) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         &[
             Value::Int(repo.0),
             Value::Text(&head.rev.to_string()),
@@ -88,6 +107,7 @@ pub fn insert_head(sql: &dyn Sql, repo: RepoId, head: &Head, commit_block: &[u8]
             Value::Blob(head.root.cid.as_bytes()),
             Value::Int(number(head.root.place)?),
             Value::Int(number(head.next_place)?),
+            Value::Blob(&recent.encode()),
         ],
     )?;
     Ok(())
@@ -100,9 +120,11 @@ pub fn swap_head(
     since: Tid,
     head: &Head,
     commit_block: &[u8],
+    recent: &Recent,
 ) -> Result<bool, SqlError> {
     let changed = sql.exec(
-        "UPDATE repo SET rev = ?3, commit_cid = ?4, commit_body = ?5, root_cid = ?6, root_place = ?7, next_place = ?8 \
+        "UPDATE repo SET rev = ?3, commit_cid = ?4, commit_body = ?5, root_cid = ?6, root_place = ?7, next_place = ?8, \
+         recent = ?9 \
          WHERE account = ?1 AND rev = ?2",
         &[
             Value::Int(repo.0),
@@ -113,82 +135,13 @@ pub fn swap_head(
             Value::Blob(head.root.cid.as_bytes()),
             Value::Int(number(head.root.place)?),
             Value::Int(number(head.next_place)?),
+            Value::Blob(&recent.encode()),
         ],
     )?;
     Ok(changed == 1)
 }
 
-/// Writes the nodes of a change and removes those that are gone.
-pub fn write_nodes(sql: &dyn Sql, repo: RepoId, rev: Tid, change: &Change) -> Result<(), SqlError> {
-    let rev = rev.to_string();
-    for node in &change.written {
-        sql.exec(
-            "INSERT INTO node (id, rev, cid, block, children) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT DO UPDATE SET rev = excluded.rev, cid = excluded.cid, block = excluded.block, \
-             children = excluded.children",
-            &[
-                Value::Int(node_id(repo, node.link.place)?),
-                Value::Text(&rev),
-                Value::Blob(node.link.cid.as_bytes()),
-                Value::Blob(&node.block),
-                Value::Blob(&encode_places(&node.children)),
-            ],
-        )?;
-    }
-    for link in &change.removed {
-        sql.exec("DELETE FROM node WHERE id = ?1", &[Value::Int(node_id(repo, link.place)?)])?;
-    }
-    Ok(())
-}
-
-/// The tree of one repo, node by node.
-pub struct Nodes<'a> {
-    /// The snapshot.
-    pub sql: &'a dyn Sql,
-    /// Whose tree.
-    pub repo: RepoId,
-}
-
-impl NodeSource for Nodes<'_> {
-    type Error = SqlError;
-
-    fn load(&self, at: &Link) -> Result<Option<StoredNode>, SqlError> {
-        let found = one(
-            self.sql,
-            "SELECT cid, block, children FROM node WHERE id = ?1",
-            &[Value::Int(node_id(self.repo, at.place)?)],
-            |row| {
-                let node = StoredNode {
-                    block: Bytes::copy_from_slice(row.blob(1)?),
-                    children: decode_places(row.blob(2)?).map_err(|error| column_error(2, error))?,
-                };
-                Ok((cid(row, 0)?, node))
-            },
-        )?;
-        match found {
-            // The parent says which node it means: a place that holds another one is corruption, not data.
-            Some((cid, _)) if cid != at.cid => {
-                Err(SqlError::Other(format!("place {} holds {cid}, not {}", at.place.0, at.cid)))
-            }
-            other => Ok(other.map(|(_, node)| node)),
-        }
-    }
-}
-
-/// Row id of the first place of a repo's nodes; those of the next repo begin where its last place ends.
-pub(super) fn first_node(repo: RepoId) -> i64 {
-    repo.0 << PLACE_BITS
-}
-
-fn node_id(repo: RepoId, place: Place) -> Result<i64, SqlError> {
-    let place = number(place)?;
-    if place >> PLACE_BITS != 0 {
-        return Err(SqlError::Other(format!("place {place} is past the last one")));
-    }
-    Ok(first_node(repo) | place)
-}
-
-fn number(place: Place) -> Result<i64, SqlError> {
+pub(super) fn number(place: Place) -> Result<i64, SqlError> {
     i64::try_from(place.0).map_err(|error| SqlError::Other(error.to_string()))
 }
 
@@ -228,12 +181,4 @@ pub fn list(
         },
     )?;
     Ok(last)
-}
-
-/// The revision that last wrote the node at a place.
-pub fn node_rev(sql: &dyn Sql, repo: RepoId, at: Place) -> Result<Tid, SqlError> {
-    let rev = one(sql, "SELECT rev FROM node WHERE id = ?1", &[Value::Int(node_id(repo, at)?)], |row| {
-        parsed(row, 0)
-    })?;
-    rev.ok_or_else(|| SqlError::Other(format!("no node at place {}", at.0)))
 }

@@ -99,6 +99,7 @@ macro_rules! for_each_suite {
             sync::repos_are_listed_page_by_page,
             sync::the_blocks_of_an_export_are_given_by_cid,
             sync::a_block_is_given_once_and_while_it_is_current,
+            sync::blocks_of_older_trees_are_gone,
             sync::missing_blocks_are_named,
             sync::lists_of_cids_are_checked,
             sync::presence_and_absence_of_records_are_proven,

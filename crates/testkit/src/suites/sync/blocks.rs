@@ -87,6 +87,30 @@ pub async fn a_block_is_given_once_and_while_it_is_current(target: &Target) {
     }
 }
 
+/// Writes at both ends of a tree in turn: nodes are rewritten, left alone and rewritten again. What the export has is served, and
+/// what earlier exports had besides is not.
+pub async fn blocks_of_older_trees_are_gone(target: &Target) {
+    let agent = writer(target, 90).await;
+    let mut before = BTreeMap::new();
+    for (n, rkey) in ["a", "z", "zz", "b", "z", "a", "k0045-a", "z", "a"].into_iter().enumerate() {
+        before.extend(repo::download(target, &agent.did, None).await.blocks);
+        agent.put(NOTE, rkey, json!({ "at": n })).await;
+    }
+    let now = repo::download(target, &agent.did, None).await.blocks;
+    for cids in now.keys().collect::<Vec<_>>().chunks(100) {
+        let cids: Vec<_> = cids.iter().map(|cid| cid.to_string()).collect();
+        assert_eq!(
+            car(&get_blocks(target, &agent.did, cids.iter().map(String::as_str)).await).blocks.len(),
+            cids.len()
+        );
+    }
+    let gone: Vec<_> = before.keys().filter(|cid| !now.contains_key(cid)).collect();
+    assert!(gone.len() > 10, "{gone:?}");
+    for cid in gone {
+        get_blocks(target, &agent.did, [cid.to_string().as_str()]).await.refused(400, "BlockNotFound");
+    }
+}
+
 /// All of them are named, and nothing else; another account's blocks are not this one's.
 pub async fn missing_blocks_are_named(target: &Target) {
     let (agent, other) = (writer(target, 3).await, TestAgent::enroll(target).await);

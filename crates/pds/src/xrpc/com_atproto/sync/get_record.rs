@@ -9,7 +9,7 @@ use crate::http::params::Params;
 use crate::http::reply::car;
 use crate::repo::read;
 use crate::store;
-use crate::store::repo::Nodes;
+use crate::store::tree::Nodes;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use rookery_atproto::car::{header, section};
@@ -25,10 +25,10 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
     let rkey: RecordKey = params.required("rkey")?;
     app.read(move |sql| {
         let repo = read::visible(sql, &AtIdentifier::Did(did))?.id;
-        let head = store::repo::head(sql, repo)?;
+        let (head, recent) = store::repo::head_and_recent(sql, repo)?;
         let mut out = header(&[head.commit]);
         section(&head.commit, &store::repo::commit_block(sql, repo)?, &mut out);
-        let mut tree = Mst::open(Nodes { sql, repo }, head.root);
+        let mut tree = Mst::open(Nodes { sql, repo, recent: &recent }, head.root);
         for (cid, block) in tree.path(&format!("{collection}/{rkey}")).map_err(|e| internal(e.to_string()))? {
             section(&cid, &block, &mut out);
         }
