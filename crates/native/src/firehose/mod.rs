@@ -68,7 +68,7 @@ impl Firehose {
     }
 
     /// Follows the log until the engine ends. `committed` changes after each commit.
-    pub(crate) async fn follow(self: Arc<Self>, mut committed: watch::Receiver<()>) {
+    pub(crate) async fn follow<T>(self: Arc<Self>, mut committed: watch::Receiver<T>) {
         while committed.changed().await.is_ok() {
             if let Err(error) = self.read_on().await {
                 tracing::error!(%error, "the event log cannot be read; subscribers wait");

@@ -23,6 +23,8 @@ const BUSY: Duration = Duration::from_secs(1);
 /// What disks and the operating system's cache work in. A commit copies each page it touches whole, so larger ones would
 /// write more for the same few rows; smaller ones would be written as 4096 bytes all the same.
 const PAGE: u32 = 4096;
+/// Bytes that a page takes in the write-ahead log.
+pub(super) const LOG_PAGE: u64 = PAGE as u64 + 24;
 
 /// Opens the database for writing, and creates it. `busy` bounds waiting for others that write.
 pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
@@ -82,6 +84,14 @@ pub(super) fn control(connection: &Connection, sql: &'static str) -> Result<(), 
     let mut statement = connection.prepare_cached(sql).map_err(|error| refusal(&error))?;
     statement.execute(()).map_err(|error| refusal(&error))?;
     Ok(())
+}
+
+/// Pages in the write-ahead log; 0 when that cannot be told.
+pub(super) fn log_pages(connection: &Connection) -> u64 {
+    let pages = connection
+        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")
+        .and_then(|mut statement| statement.query_row((), |row| row.get::<_, i64>(1)));
+    pages.ok().and_then(|pages| u64::try_from(pages).ok()).unwrap_or(0)
 }
 
 /// Undoes what is open, if anything is: some errors (a full disk) end the transaction by themselves.

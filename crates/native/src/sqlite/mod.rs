@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use readers::Readers;
 use rookery_pds::ports::{
-    ByteStream, Engine, EngineError, Job, Mode, RepoId, Sql, SqlError, StreamJob, Turn,
+    ByteStream, Engine, EngineError, Job, Mode, RepoId, Sql, SqlError, StreamJob, Turn, Written,
 };
 use rusqlite::Connection;
 use std::path::Path;
@@ -80,7 +80,7 @@ impl SqliteEngine {
     }
 
     /// Changes each time something has become durable; ends with the engine.
-    pub(crate) fn committed(&self) -> watch::Receiver<()> {
+    pub(crate) fn committed(&self) -> watch::Receiver<Written> {
         self.writer.committed()
     }
 
@@ -109,6 +109,10 @@ impl Engine for SqliteEngine {
 
     fn turn(&self, repo: RepoId) -> BoxFuture<'_, Turn> {
         async move { Turn::new(self.turns.take(repo).await) }.boxed()
+    }
+
+    fn written(&self) -> Written {
+        self.writer.written()
     }
 }
 

@@ -7,9 +7,9 @@
 //! The queue is short. Who finds it full waits in front of it, in order, and is refused when that takes too long: a
 //! burst is over in less time than its senders would need to try again, while a disk that does not keep up has to be told.
 
-use super::connection::{control, open_writer, refusal, roll_back};
+use super::connection::{LOG_PAGE, control, log_pages, open_writer, refusal, roll_back};
 use super::{Bounds, perform};
-use rookery_pds::ports::{EngineError, Job, SqlError};
+use rookery_pds::ports::{EngineError, Job, SqlError, Written};
 use rusqlite::Connection;
 use std::any::Any;
 use std::io;
@@ -46,8 +46,8 @@ pub(super) struct Writer {
     /// How long a job waits for room.
     patience: Duration,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Changes after each commit.
-    committed: watch::Receiver<()>,
+    /// What is durable so far; changes after each commit.
+    committed: watch::Receiver<Written>,
 }
 
 impl Writer {
@@ -55,7 +55,7 @@ impl Writer {
     pub(super) fn start(path: &Path, bounds: &Bounds) -> Result<Self, StartError> {
         let connection = open_writer(path, bounds.busy)?;
         let (queue, jobs) = channel();
-        let (commits, committed) = watch::channel(());
+        let (commits, committed) = watch::channel(Written::default());
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || write(connection, &jobs, &commits))?;
@@ -69,8 +69,13 @@ impl Writer {
     }
 
     /// Changes each time something has become durable.
-    pub(super) fn committed(&self) -> watch::Receiver<()> {
+    pub(super) fn committed(&self) -> watch::Receiver<Written> {
         self.committed.clone()
+    }
+
+    /// What is durable so far.
+    pub(super) fn written(&self) -> Written {
+        *self.committed.borrow()
     }
 
     /// Queues `job`. The answer comes when it is on disk, or has failed.
@@ -112,13 +117,15 @@ pub(crate) enum StartError {
     Thread(#[from] io::Error),
 }
 
-fn write(connection: Connection, jobs: &Receiver<Queued>, commits: &watch::Sender<()>) {
+fn write(connection: Connection, jobs: &Receiver<Queued>, commits: &watch::Sender<Written>) {
+    let mut tally = Tally::default();
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = jobs.recv() {
         group.push(first);
         group.extend(jobs.try_iter().take(GROUP - 1));
         let done = Vec::with_capacity(group.len());
-        Group { connection: &connection, commits, done, refused: false }.run(group.drain(..));
+        Group { connection: &connection, commits, tally: &mut tally, done, refused: false }
+            .run(group.drain(..));
     }
     close(connection);
 }
@@ -127,7 +134,8 @@ fn write(connection: Connection, jobs: &Receiver<Queued>, commits: &watch::Sende
 struct Group<'a> {
     connection: &'a Connection,
     /// Told of the commit.
-    commits: &'a watch::Sender<()>,
+    commits: &'a watch::Sender<Written>,
+    tally: &'a mut Tally,
     /// Jobs that went well so far; they wait for the commit.
     done: Vec<oneshot::Sender<Answer>>,
     /// No transaction could be started.
@@ -195,7 +203,7 @@ impl Group<'_> {
         }
         match control(self.connection, "COMMIT") {
             Ok(()) => {
-                self.commits.send_replace(());
+                self.commits.send_replace(self.tally.add(self.connection, self.done.len()));
                 for answer in self.done.drain(..) {
                     let _ = answer.send(Ok(()));
                 }
@@ -212,6 +220,29 @@ impl Group<'_> {
         for answer in self.done.drain(..) {
             let _ = answer.send(Err(copy(error).into()));
         }
+    }
+}
+
+/// Counts what becomes durable.
+#[derive(Default)]
+struct Tally {
+    written: Written,
+    /// Pages in the log after the last commit.
+    log_pages: u64,
+}
+
+impl Tally {
+    /// Adds a commit of so many jobs.
+    fn add(&mut self, connection: &Connection, jobs: usize) -> Written {
+        // Once all of the log is in the database file it begins anew.
+        let pages = log_pages(connection);
+        let new = pages.checked_sub(self.log_pages).unwrap_or(pages);
+        self.log_pages = pages;
+        self.written.commits += 1;
+        self.written.jobs += jobs as u64;
+        self.written.rows = connection.total_changes();
+        self.written.log_bytes += new * LOG_PAGE;
+        self.written
     }
 }
 

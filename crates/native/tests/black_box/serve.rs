@@ -1,7 +1,7 @@
 //! The server as a process: settings, locks, keys, signals, restarts.
 
 use crate::server::{Server, block_on, rookery, serve};
-use rookery_testkit::agent::{CREATE, record};
+use rookery_testkit::agent::{APPLY, CREATE, record};
 use rookery_testkit::forge::Jwt;
 use rookery_testkit::{Target, TestAgent, repo};
 use serde_json::json;
@@ -243,6 +243,40 @@ async fn write_with(agent: &TestAgent, proof: &str) -> rookery_testkit::Answer {
     ];
     let body = json!({"repo": agent.did, "collection": NOTE, "record": record(NOTE, json!({}))});
     agent.target.send("POST", &agent.target.xrpc(CREATE), &headers, body.to_string().into()).await
+}
+
+#[test]
+fn an_append_writes_few_rows_whatever_the_size_of_the_repo() {
+    const APPENDS: u64 = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    block_on(async {
+        let agent = TestAgent::enroll(&server.target).await;
+        for size in [0, 2000] {
+            for _ in 0..size / 200 {
+                let creates: Vec<_> = (0..200)
+                    .map(|n| json!({"$type": format!("{APPLY}#create"), "collection": NOTE, "value": record(NOTE, json!({ "n": n }))}))
+                    .collect();
+                agent.call(APPLY, json!({ "writes": creates })).await.ok();
+            }
+            let before = written(&server.target).await;
+            for n in 0..APPENDS {
+                agent.create(NOTE, json!({ "n": n })).await;
+            }
+            let after = written(&server.target).await;
+            let [commits, jobs, rows, log_bytes] = [0, 1, 2, 3].map(|at| after[at] - before[at]);
+            assert_eq!((commits, jobs), (APPENDS, APPENDS));
+            // Head, record, event, proof, and each node of the tree once that has its last record.
+            assert!((4 * APPENDS..5 * APPENDS).contains(&rows), "{rows} rows after {size} records");
+            assert!((APPENDS * 4 * 4096..APPENDS * 16 * 4096).contains(&log_bytes), "{log_bytes} bytes");
+        }
+    });
+}
+
+/// Commits, jobs, rows and bytes of the log, as `_health` tells them.
+async fn written(target: &Target) -> [u64; 4] {
+    let health = target.get("/xrpc/_health").await.ok();
+    ["commits", "jobs", "rows", "logBytes"].map(|name| health["store"][name].as_u64().unwrap())
 }
 
 #[test]

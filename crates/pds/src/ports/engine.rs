@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use serde::Serialize;
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -123,6 +124,20 @@ pub enum EngineError {
     Stopped,
 }
 
+/// What a store has written since it was opened, as far as its host knows: what `_health` tells an operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// Transactions that became durable.
+    pub commits: u64,
+    /// Jobs in them.
+    pub jobs: u64,
+    /// Rows that they inserted, changed or deleted.
+    pub rows: u64,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
+}
+
 /// The store.
 pub trait Engine: Send + Sync {
     /// Runs `job` in one transaction. When a [`Mode::Write`] job resolves to `Ok`, its effects are durable.
@@ -132,6 +147,8 @@ pub trait Engine: Send + Sync {
     fn stream(&self, job: StreamJob) -> ByteStream;
     /// Waits until no other request writes to `repo`.
     fn turn(&self, repo: RepoId) -> BoxFuture<'_, Turn>;
+    /// What was written so far.
+    fn written(&self) -> Written;
 }
 
 /// Runs `job` on `engine` and brings its answer back. `E` is the caller's own error: a job that

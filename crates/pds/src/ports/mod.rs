@@ -10,7 +10,8 @@ mod net;
 
 pub use blobs::{BlobError, BlobStream, Blobs, Upload};
 pub use engine::{
-    ByteStream, Engine, EngineError, Job, Mode, RepoId, Row, Sql, SqlError, StreamJob, Turn, Value, run,
+    ByteStream, Engine, EngineError, Job, Mode, RepoId, Row, Sql, SqlError, StreamJob, Turn, Value, Written,
+    run,
 };
 pub use net::{HttpRequest, HttpResponse, Method, Net, NetError};
 

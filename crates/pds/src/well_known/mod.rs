@@ -20,13 +20,14 @@ pub(crate) async fn root() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /xrpc/_health`: answers when the store does, with what an operator should know of accounts and relays.
+/// `GET /xrpc/_health`: answers when the store does, with what an operator should know of it, of accounts and relays.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Json<Value>> {
     app.read(|sql| Ok(store::ping(sql)?)).await.map_err(|error| {
         Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "The store does not answer.")
             .because(error)
     })?;
-    let mut health = Map::from_iter([("version".to_owned(), VERSION.into())]);
+    let store = json!(app.ports.engine.written());
+    let mut health = Map::from_iter([("version".to_owned(), VERSION.into()), ("store".to_owned(), store)]);
     app.relays().add_to(&mut health);
     Ok(Json(health.into()))
 }
