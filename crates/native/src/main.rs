@@ -5,6 +5,7 @@
     reason = "this is a host: it has the clock, the files and the environment"
 )]
 
+mod backup;
 mod blobs;
 mod cli;
 mod clock;

@@ -7,6 +7,7 @@ use crate::http::auth::TokenCache;
 use crate::plc::Plc;
 use crate::ports::{Blobs, Clock, Engine, Entropy, Mode, Net, Sql, TermsSource, Verify, run};
 use crate::relay::Report;
+use crate::restored;
 use crate::seal::{Sealer, generate_key};
 use crate::store;
 use rookery_atproto::crypto::SecretKey;
@@ -93,6 +94,7 @@ impl App {
             ports,
         });
         blob::start(&app).await?;
+        restored::tell(&app).await?;
         Ok(app)
     }
 

@@ -28,6 +28,7 @@ pub mod ports;
 pub mod relay;
 mod repo;
 mod resolve;
+mod restored;
 mod seal;
 pub mod sequencer;
 pub mod store;

@@ -176,6 +176,20 @@ pub fn apply<S: NodeSource>(
     Ok(Some(signed(tree, change, ops, (did, rev, key), Some((head.rev, head.root.cid)))))
 }
 
+/// A commit of the tree as it is: only the revision is new.
+pub fn renew<S: NodeSource>(source: S, head: &Head, did: &Did, rev: Tid, key: &SecretKey) -> Applied<S> {
+    let change = Change {
+        root: head.root,
+        written: Vec::new(),
+        removed: Vec::new(),
+        new_blocks: Vec::new(),
+        replaced: Vec::new(),
+        next_place: head.next_place,
+    };
+    let tree = Mst::open(source, head.root);
+    signed(tree, change, Vec::new(), (did, rev, key), Some((head.rev, head.root.cid)))
+}
+
 /// The first commit of a repo: an empty tree.
 pub fn create(did: &Did, rev: Tid, key: &SecretKey) -> Result<Applied<BlockMap>, MstError<Infallible>> {
     let mut tree = Mst::empty(BlockMap::default());

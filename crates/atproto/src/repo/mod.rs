@@ -8,6 +8,6 @@ mod apply;
 mod commit;
 mod verify;
 
-pub use apply::{Action, Applied, ApplyError, Head, RepoOp, Write, apply, create};
+pub use apply::{Action, Applied, ApplyError, Head, RepoOp, Write, apply, create, renew};
 pub use commit::{Commit, CommitError};
 pub use verify::{VerifiedRepo, VerifyError, invert, verify_commit_diff, verify_repo};

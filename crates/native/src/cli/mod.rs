@@ -2,12 +2,14 @@
 
 mod agent;
 
+use crate::backup;
 use crate::config::Given;
 use crate::serve;
 use agent::AgentCommand;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const SETTINGS: &str = "\
@@ -33,6 +35,7 @@ enum Command {
     #[command(after_help = SETTINGS)]
     Serve(Box<Serve>),
     Agent(AgentCommand),
+    Backup(Backup),
 }
 
 #[derive(Debug, Args)]
@@ -44,18 +47,42 @@ struct Serve {
     config: Option<String>,
 }
 
+/// Copy the data directory of a server, which may be running
+///
+/// The copy is of one moment, and a server can be started on it. It then tells the network of every account anew, since what
+/// came after that moment is lost.
+#[derive(Debug, Args)]
+struct Backup {
+    /// Where the copy goes: a directory that is not there yet
+    to: PathBuf,
+    /// The data directory of the server [default: ./data]
+    #[arg(long, value_name = "DIR", env = "ROOKERY_DATA_DIR")]
+    data_dir: Option<String>,
+    /// Configuration file that names the data directory [default: rookery.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "ROOKERY_CONFIG")]
+    config: Option<String>,
+}
+
 /// Does what the command line says.
 pub(crate) fn run() -> ExitCode {
     let Rookery { command, serve } = Rookery::parse();
     match command.unwrap_or(Command::Serve(Box::new(serve))) {
         Command::Serve(serve) => exit(serve.run()),
         Command::Agent(command) => run_agent(command),
+        Command::Backup(backup) => exit(backup.run()),
     }
 }
 
 impl Serve {
     fn run(self) -> Result<()> {
         serve::run(&self.given.settle(self.config.as_deref())?)
+    }
+}
+
+impl Backup {
+    fn run(self) -> Result<()> {
+        let settings = Given::at(self.data_dir).settle(self.config.as_deref())?;
+        backup::run(&settings.data_dir, &self.to)
     }
 }
 

@@ -101,6 +101,13 @@ pub(crate) struct Given {
     log_format: Option<String>,
 }
 
+impl Given {
+    /// Nothing but perhaps a data directory.
+    pub(crate) fn at(data_dir: Option<String>) -> Self {
+        Self { data_dir, ..Self::default() }
+    }
+}
+
 /// What the words mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {

@@ -16,7 +16,7 @@ const STATEMENTS: usize = 256;
 const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 1024;
 /// Pages in the write-ahead log after which a commit copies them into the database file.
-const CHECKPOINT_PAGES: u32 = 2000;
+const CHECKPOINT_PAGES: u32 = 4000;
 /// A log that a long read made grow is cut back to this many bytes.
 const LOG_LIMIT: u32 = 64 * 1024 * 1024;
 const BUSY: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Conne
 
 /// The file is the owner's alone, whoever can enter its directory; SQLite gives its log the same mode. What goes wrong
 /// here goes wrong again when SQLite opens it, and is told then.
-fn create_private(path: &Path) {
+pub(super) fn create_private(path: &Path) {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -4,6 +4,7 @@
 //! ([`stream`]), and [`turns`] keeps the writers of one account in order.
 
 mod connection;
+mod copy;
 mod readers;
 mod stream;
 #[cfg(debug_assertions)]
@@ -13,6 +14,7 @@ mod tests;
 mod turns;
 mod writer;
 
+pub(crate) use copy::{Snapshot, open_copy};
 pub(crate) use writer::StartError;
 
 use connection::Session;

@@ -10,6 +10,7 @@
 )]
 
 mod agent_cli;
+mod backup;
 mod blob_crash;
 mod blobs;
 mod crash;

@@ -145,6 +145,20 @@ pub fn by_id(sql: &dyn Sql, id: RepoId) -> Result<Option<Account>, SqlError> {
     one(sql, "SELECT id, did, handle, status FROM account WHERE id = ?1", &[Value::Int(id.0)], Account::read)
 }
 
+/// Up to `limit` accounts after one, in order.
+pub fn list_after(sql: &dyn Sql, after: RepoId, limit: i64) -> Result<Vec<Account>, SqlError> {
+    let mut accounts = Vec::new();
+    sql.query(
+        "SELECT id, did, handle, status FROM account WHERE id > ?1 ORDER BY id LIMIT ?2",
+        &[Value::Int(after.0), Value::Int(limit)],
+        &mut |row| {
+            accounts.push(Account::read(row)?);
+            Ok(())
+        },
+    )?;
+    Ok(accounts)
+}
+
 /// How many accounts are active.
 pub fn count_active(sql: &dyn Sql) -> Result<i64, SqlError> {
     Ok(scalar(sql, "SELECT count(*) FROM account WHERE status = 'active'", &[])?.unwrap_or(0))

@@ -291,3 +291,14 @@ pub fn forget(sql: &dyn Sql, key: &str) -> Result<(), SqlError> {
 fn unsigned(number: i64, column: usize) -> Result<u64, SqlError> {
     u64::try_from(number).map_err(|error| column_error(column, error))
 }
+
+/// Calls `each` with the key of each object that holds a blob, and whether a record refers to that.
+pub fn keys(sql: &dyn Sql, each: &mut dyn FnMut(&str, bool) -> Result<(), SqlError>) -> Result<(), SqlError> {
+    sql.query("SELECT key, released_at FROM blob", &[], &mut |row| each(row.text(0)?, row.is_null(1)?))
+}
+
+/// Forgets a blob that no record refers to, by the key of its object. Reads all of them.
+pub fn forget_object(sql: &dyn Sql, key: &str) -> Result<(), SqlError> {
+    sql.exec("DELETE FROM blob WHERE key = ?1 AND released_at IS NOT NULL", &[Value::Text(key)])?;
+    Ok(())
+}

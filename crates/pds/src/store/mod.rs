@@ -12,6 +12,7 @@ pub mod plc;
 pub mod proof;
 pub mod record;
 pub mod repo;
+pub mod restored;
 pub mod secret;
 pub mod signup;
 pub mod tree;
@@ -44,7 +45,10 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("schema/blob.sql"),
         ],
     },
-    Migration { version: 3, files: &[include_str!("schema/recent.sql")] },
+    Migration {
+        version: 3,
+        files: &[include_str!("schema/recent.sql"), include_str!("schema/restored.sql")],
+    },
 ];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a
