@@ -1,6 +1,6 @@
 //! Bounds on the other end going quiet in the middle of something.
 //!
-//! Reading a head is bounded by the HTTP library. This bounds the rest: a body that does not come ([`Incoming`]), and an
+//! Reading a head is bounded by the HTTP library. This bounds the rest: a body that does not come or trickles ([`Incoming`]), and an
 //! answer that nobody takes ([`Outgoing`]). The library also reads while a handler works, to notice that the client has
 //! gone; so reads of the connection itself cannot be on a clock.
 
@@ -15,10 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// How long the other end may be quiet.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes a second that a body must come with, beyond the quiet that is allowed in all.
+const SLOWEST: u64 = 8 * 1024;
 
 /// Bytes of a body that come with the head or right after it. The HTTP library reads them before the next request.
 const SMALL: u64 = 8 * 1024;
@@ -53,8 +56,38 @@ impl Clock {
 /// A request's body that fails when it does not come.
 struct Incoming {
     body: Body,
+    limit: Duration,
     clock: Clock,
+    received: u64,
+    /// How long it was waited for, in all and now.
+    waited: Duration,
+    waiting: Option<Instant>,
     rest: Rest,
+}
+
+impl Incoming {
+    fn new(body: Body, limit: Duration, rest: Rest) -> Self {
+        let clock = Clock::new(limit);
+        Self { body, limit, clock, received: 0, waited: Duration::ZERO, waiting: None, rest }
+    }
+
+    /// Keeps count of the time. Who trickles is quiet most of it: that adds up.
+    fn count(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, axum::Error>>>) {
+        match frame {
+            Poll::Pending if self.waiting.is_none() => {
+                self.waiting = Some(Instant::now());
+                let allowed = self.limit + Duration::from_secs(self.received / SLOWEST);
+                self.clock = Clock::new(allowed.saturating_sub(self.waited).min(self.limit));
+            }
+            Poll::Pending => {}
+            Poll::Ready(frame) => {
+                self.waited += self.waiting.take().map(|since| since.elapsed()).unwrap_or_default();
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                let length = data.map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+                self.received = self.received.saturating_add(length);
+            }
+        }
+    }
 }
 
 /// Whether there is more of a request's body than was read, and than the HTTP library would read by itself.
@@ -80,7 +113,7 @@ pub(super) fn bounded(request: Request, limit: Duration) -> (Request, Rest) {
             return body;
         }
         rest.set(body.size_hint().upper().is_none_or(|length| length > SMALL));
-        Body::new(Incoming { body, clock: Clock::new(limit), rest: rest.clone() })
+        Body::new(Incoming::new(body, limit, rest.clone()))
     });
     (request, rest)
 }
@@ -98,6 +131,7 @@ impl HttpBody for Incoming {
         if matches!(frame, Poll::Ready(None)) || this.body.is_end_stream() {
             this.rest.set(false);
         }
+        this.count(&frame);
         this.clock.watch(frame, cx).unwrap_or_else(|error| Poll::Ready(Some(Err(axum::Error::new(error)))))
     }
 
@@ -172,6 +206,22 @@ mod tests {
         assert!(request.into_body().collect().await.is_err());
         let (request, _) = bounded(Request::new(Body::from("here")), Duration::ZERO);
         assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), "here");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_fails_before_it_is_whole() {
+        let limit = Duration::from_secs(60);
+        let pieces = |size: usize, pause: u64| {
+            Body::from_stream(stream::unfold(0, move |n| async move {
+                sleep(Duration::from_secs(pause)).await;
+                (n < 20).then(|| (io::Result::Ok(Bytes::from(vec![0; size])), n + 1))
+            }))
+        };
+        let (trickling, _) = bounded(Request::new(pieces(1, 50)), limit);
+        assert!(trickling.into_body().collect().await.is_err());
+        let enough = usize::try_from(SLOWEST).unwrap() * 50;
+        let (slow, _) = bounded(Request::new(pieces(enough, 50)), limit);
+        assert_eq!(slow.into_body().collect().await.unwrap().to_bytes().len(), 20 * enough);
     }
 
     #[tokio::test]
