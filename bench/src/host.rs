@@ -128,6 +128,7 @@ fn start(program: &Path, dir: &Path) -> Result<(Started, String)> {
         }
     }
     command
+        .env("ROOKERY_RATE_LIMITS", "off")
         .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--subscribers", SUBSCRIBERS])
         .args(["--subscriber-lag", "100000000", "--data-dir"])
         .arg(dir.path())

@@ -4,8 +4,9 @@ use crate::blob;
 use crate::config::{Config, limits};
 use crate::error::{Error, Result, internal};
 use crate::http::auth::TokenCache;
+use crate::limits::{Limits, Places};
 use crate::plc::Plc;
-use crate::ports::{Blobs, Clock, Engine, Entropy, Mode, Net, Sql, TermsSource, Verify, run};
+use crate::ports::{Blobs, Clock, Engine, Entropy, Mode, Net, RepoId, Sql, TermsSource, Verify, run};
 use crate::relay::Report;
 use crate::restored;
 use crate::seal::{Sealer, generate_key};
@@ -58,8 +59,14 @@ pub struct App {
     pub(crate) tokens: TokenCache,
     /// What is known of relays. A mutex, held for a copy.
     relays: Mutex<Report>,
-    /// Uploads in progress.
-    pub(crate) uploads: blob::Uploads,
+    /// Rates.
+    pub(crate) limits: Limits,
+    /// Uploads in progress: each holds a connection, a file and its part of the disk.
+    pub(crate) uploads: Places<RepoId>,
+    /// Exports in progress, by address.
+    pub(crate) exports: Places<u64>,
+    /// Bytes of the bodies of writes.
+    pub(crate) bodies: Places<RepoId>,
 }
 
 impl App {
@@ -89,7 +96,10 @@ impl App {
             replay: Mutex::new(replay),
             tokens: TokenCache::new(limits::TOKEN_CACHE),
             relays: Mutex::new(Report::new(&config.relays)),
-            uploads: blob::Uploads::default(),
+            limits: Limits::new(&config.rates),
+            uploads: Places::new(limits::UPLOADS.0, limits::UPLOADS.1),
+            exports: Places::new(limits::EXPORTS, usize::MAX),
+            bodies: Places::new(limits::BODIES.0, limits::BODIES.1),
             config,
             ports,
         });

@@ -44,6 +44,32 @@ pub struct BlobRules {
     pub grace: Duration,
 }
 
+/// So many points in each window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Points that can be used.
+    pub points: u32,
+    /// How long after the first of them they are back.
+    pub window: Duration,
+}
+
+/// How much accounts and addresses may ask for. Without a rate there is no limit; at most two are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Writes of an account: a create costs 3 points, an update 2, a delete and any other procedure 1.
+    pub writes: Vec<Rate>,
+    /// Uploads of an account.
+    pub uploads: Vec<Rate>,
+    /// Requests from an address that are not writes.
+    pub reads: Vec<Rate>,
+    /// Exports of repos to an address. They are not among the reads.
+    pub exports: Vec<Rate>,
+    /// Enrollments from an address, failed ones too.
+    pub signups: Vec<Rate>,
+    /// Failed authentications from an address.
+    pub failures: Vec<Rate>,
+}
+
 /// Configuration of the core.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -63,6 +89,8 @@ pub struct Config {
     pub relays: Relays,
     /// Bounds on blobs.
     pub blobs: BlobRules,
+    /// How much accounts and addresses may ask for.
+    pub rates: RateLimits,
     /// True on a loopback hostname without TLS.
     pub local: bool,
 }
@@ -103,6 +131,10 @@ pub mod limits {
     pub const COMMIT_BLOBS: usize = 500;
     /// Uploads in progress: of one account, and of all.
     pub const UPLOADS: (usize, usize) = (8, 256);
+    /// Exports in progress to one address. A host has places for 32 in all; further ones wait.
+    pub const EXPORTS: usize = 16;
+    /// Bytes of the bodies of writes in memory, from their arrival to their answer: of one account, and of all.
+    pub const BODIES: (usize, usize) = (16 * 1024 * 1024, 128 * 1024 * 1024);
     /// Bytes a second that an upload must come with, after a minute to begin.
     pub const UPLOAD_PACE: u64 = 8 * 1024;
     /// How long a blob that has arrived may take into the store.

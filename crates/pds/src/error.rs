@@ -3,6 +3,7 @@
 //! The message is for the client and says what to do next. `source` is for the log only; it is written once,
 //! where the error becomes a response.
 
+use crate::limits::Standing;
 use crate::ports::{EngineError, EntropyError, SqlError};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -23,6 +24,8 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// `error` parameter of the `WWW-Authenticate: DPoP` challenge (RFC 9449, section 7.1).
     challenge: Option<&'static str>,
+    /// The limit that was exceeded.
+    limited: Option<Box<Standing>>,
     /// For the log.
     source: Option<Source>,
 }
@@ -33,7 +36,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a status and a name of its own.
     pub fn new(status: StatusCode, name: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, name, message: message.into(), challenge: None, source: None }
+        Self { status, name, message: message.into(), challenge: None, limited: None, source: None }
     }
 
     /// 400 with a name from the lexicon.
@@ -52,6 +55,13 @@ impl Error {
     #[must_use]
     pub fn challenge(mut self, code: &'static str) -> Self {
         self.challenge = Some(code);
+        self
+    }
+
+    /// Adds the headers of the limit that was exceeded.
+    #[must_use]
+    pub(crate) fn limited(mut self, standing: Standing) -> Self {
+        self.limited = Some(Box::new(standing));
         self
     }
 }
@@ -91,6 +101,16 @@ pub fn record_not_found(
 /// 400 `InvalidSwap`.
 pub fn invalid_swap(message: impl Into<Cow<'static, str>>) -> Error {
     Error::named("InvalidSwap", message)
+}
+
+/// 429 `RateLimitExceeded`, for places that are taken. Limits on rates word their own.
+pub fn too_many(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(StatusCode::TOO_MANY_REQUESTS, "RateLimitExceeded", message)
+}
+
+/// 503 `Overloaded`.
+pub fn overloaded(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(StatusCode::SERVICE_UNAVAILABLE, "Overloaded", message)
 }
 
 /// 413 `PayloadTooLarge`.
@@ -178,8 +198,17 @@ impl IntoResponse for Error {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge_header(self.challenge));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        match self.limited {
+            Some(standing) => standing.refuse(response.headers_mut()),
+            // Places are free again as soon as somebody is done.
+            None if matches!(
+                self.status,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            ) =>
+            {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            None => {}
         }
         response
     }

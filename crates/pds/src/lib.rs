@@ -14,6 +14,7 @@
 //! | `enroll` | from a signed request to an account |
 //! | `plc` | the did:plc directory, embedded or elsewhere |
 //! | [`relay`] | relays: asked to crawl, and what they say |
+//! | [`limits`] | how much accounts and addresses may ask for |
 //! | [`http`], `xrpc` | routes, authentication, and one file per endpoint |
 
 mod account;
@@ -23,6 +24,7 @@ pub mod config;
 mod enroll;
 pub mod error;
 pub mod http;
+pub mod limits;
 mod plc;
 pub mod ports;
 pub mod relay;

@@ -36,6 +36,7 @@ impl Settings {
             retention: self.retention,
             relays: self.relays.clone(),
             blobs: self.blobs,
+            rates: self.rates.clone(),
             local: self.host == Host::Local,
         })
     }

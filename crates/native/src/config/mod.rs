@@ -6,17 +6,21 @@
 mod app;
 mod blobs;
 mod file;
+mod limits;
+mod networks;
 mod relays;
 #[cfg(test)]
 mod tests;
 mod units;
 
 pub(crate) use blobs::{BlobStore, S3Bucket};
+pub(crate) use limits::{Clients, Exempt};
+pub(crate) use networks::Networks;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use reqwest::Url;
-use rookery_pds::config::{BlobRules, Relays, Retention};
+use rookery_pds::config::{BlobRules, RateLimits, Relays, Retention};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -93,6 +97,39 @@ pub(crate) struct Given {
     /// Who the server is to the bucket; the secret is given as ROOKERY_S3_SECRET_ACCESS_KEY
     #[arg(long, value_name = "ID", env = "ROOKERY_S3_ACCESS_KEY_ID")]
     s3_access_key_id: Option<String>,
+    /// Rate limits: on, or off for tests and benchmarks; off takes the bounds by address away too [default: on]
+    #[arg(long, value_name = "ON", env = "ROOKERY_RATE_LIMITS")]
+    rate_limits: Option<String>,
+    /// Points for the writes of an account, each create 3, update 2, delete 1; one rate or two [default: 5000/1h,35000/1d]
+    #[arg(long, value_name = "RATE", env = "ROOKERY_RATE_WRITES")]
+    rate_writes: Option<String>,
+    /// Uploads of an account [default: 1000/1d]
+    #[arg(long, value_name = "RATE", env = "ROOKERY_RATE_UPLOADS")]
+    rate_uploads: Option<String>,
+    /// Requests from an address that are no writes [default: 3000/5m]
+    #[arg(long, value_name = "RATE", env = "ROOKERY_RATE_READS")]
+    rate_reads: Option<String>,
+    /// Exports of repos to an address, which are not among those requests [default: 6000/5m]
+    #[arg(long, value_name = "RATE", env = "ROOKERY_RATE_EXPORTS")]
+    rate_exports: Option<String>,
+    /// Enrollments from an address [default: 100/5m]
+    #[arg(long, value_name = "RATE", env = "ROOKERY_RATE_SIGNUPS")]
+    rate_signups: Option<String>,
+    /// Failed authentications from an address, after which none is checked [default: 300/5m]
+    #[arg(long, value_name = "RATE", env = "ROOKERY_RATE_FAILURES")]
+    rate_failures: Option<String>,
+    /// Addresses or networks without limits by address, separated by commas, such as your own relay's [default: none]
+    #[arg(long, value_name = "NETWORKS", env = "ROOKERY_RATE_EXEMPT")]
+    rate_exempt: Option<String>,
+    /// Reverse proxies, whose X-Forwarded-For is believed, as addresses or networks [default: 127.0.0.0/8,::1]
+    #[arg(long, value_name = "NETWORKS", env = "ROOKERY_TRUSTED_PROXIES")]
+    trusted_proxies: Option<String>,
+    /// Connections at a time, firehose subscribers not counted [default: 16384]
+    #[arg(long, value_name = "COUNT", env = "ROOKERY_CONNECTIONS")]
+    connections: Option<String>,
+    /// Connections of one address at a time, trusted proxies excepted [default: 1000]
+    #[arg(long, value_name = "COUNT", env = "ROOKERY_CONNECTIONS_PER_ADDRESS")]
+    connections_per_address: Option<String>,
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,rookery_pds=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "ROOKERY_LOG")]
     log: Option<String>,
@@ -122,6 +159,8 @@ pub(crate) struct Settings {
     relays: Relays,
     pub(crate) blob_store: BlobStore,
     pub(crate) blobs: BlobRules,
+    rates: RateLimits,
+    pub(crate) clients: Clients,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -179,6 +218,17 @@ impl Given {
             s3_endpoint: either(self.s3_endpoint, other.s3_endpoint),
             s3_region: either(self.s3_region, other.s3_region),
             s3_access_key_id: either(self.s3_access_key_id, other.s3_access_key_id),
+            rate_limits: either(self.rate_limits, other.rate_limits),
+            rate_writes: either(self.rate_writes, other.rate_writes),
+            rate_uploads: either(self.rate_uploads, other.rate_uploads),
+            rate_reads: either(self.rate_reads, other.rate_reads),
+            rate_exports: either(self.rate_exports, other.rate_exports),
+            rate_signups: either(self.rate_signups, other.rate_signups),
+            rate_failures: either(self.rate_failures, other.rate_failures),
+            rate_exempt: either(self.rate_exempt, other.rate_exempt),
+            trusted_proxies: either(self.trusted_proxies, other.trusted_proxies),
+            connections: either(self.connections, other.connections),
+            connections_per_address: either(self.connections_per_address, other.connections_per_address),
             log: either(self.log, other.log),
             log_format: either(self.log_format, other.log_format),
         }
@@ -204,6 +254,7 @@ impl Settings {
         let subscribers = Subscribers::new(&given)?;
         let relays = relays::read(&given, &host)?;
         let (blob_store, blobs) = (BlobStore::new(&given)?, blobs::rules(&given)?);
+        let (rates, clients) = (limits::rates(&given)?, Clients::new(&given)?);
         Ok(Self {
             listen,
             data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),
@@ -216,6 +267,8 @@ impl Settings {
             relays,
             blob_store,
             blobs,
+            rates,
+            clients,
             log: given.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: given.log_format.as_deref().map_or(Ok(LogFormat::Text), LogFormat::parse)?,
         })

@@ -1,23 +1,28 @@
 //! Connections: accepted, bounded in number and time, and let go when the server stops.
 
+use super::client;
 use super::linger::Lingering;
 use super::listen::Listeners;
 use super::signals::Signals;
 use super::stall::{self, Outgoing};
+use crate::config::Clients;
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, UpgradeableConnection};
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::io;
+use rookery_pds::limits::{Full, Place, Places};
+use std::io::{self, Write};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// Open connections; further ones wait in the backlog.
-const CONNECTIONS: usize = 16 * 1024;
 /// A request's head has to come within this time, and so has the next one on an open connection.
 const HEAD: Duration = Duration::from_secs(30);
 /// Buffer of a connection, and so the most a request's head may be. A proof and a token take about 12 KiB.
@@ -27,25 +32,42 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Pause when the process has no descriptors left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// What a connection over a bound is told, in one write and without waiting, before it is closed.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
+    content-type: application/json\r\n\r\n\
+    {\"error\":\"Overloaded\",\"message\":\"The server has as many connections as it takes. Try again later.\"}";
+const TOO_MANY_OF_YOURS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\nretry-after: 5\r\n\
+    content-type: application/json\r\n\r\n\
+    {\"error\":\"RateLimitExceeded\",\"message\":\"This address has too many connections open. Close some first.\"}";
+
 /// Serves until a signal comes, then finishes what is in flight. A second signal ends that too. `stopping` is called at the
 /// first: connections that have become something else than HTTP are not waited for here.
 pub(super) async fn serve(
     listeners: Listeners,
     router: Router,
+    clients: Arc<Clients>,
     mut signals: Signals,
     stopping: impl FnOnce(),
 ) {
     // Each connection has a receiver, so that those that are left can be counted and waited for.
     let (stop, stopped) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(clients.connections_per_address, clients.connections);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listeners, &places) => accepted,
+            accepted = listeners.accept() => accepted,
             () = signals.next() => break,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let service = TowerToHyperService::new(router.clone());
+            Ok((stream, peer)) => {
+                let place = match places.enter(client::connection_key(&clients, peer), 1) {
+                    Ok(place) => place,
+                    Err(full) => {
+                        turn_away(stream, full);
+                        continue;
+                    }
+                };
+                let router = TowerToHyperService::new(router.clone());
+                let service = FromPeer { peer, clients: Arc::clone(&clients), router };
                 let stream = Lingering::new(Outgoing::new(stream, stall::LIMIT));
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -78,9 +100,9 @@ pub(super) async fn serve(
 /// Serves one connection, until it ends or has become something else. Once the server stops, the request that is in
 /// flight is its last.
 async fn run(
-    connection: UpgradeableConnection<TokioIo<Lingering<Outgoing<TcpStream>>>, TowerToHyperService<Router>>,
+    connection: UpgradeableConnection<TokioIo<Lingering<Outgoing<TcpStream>>>, FromPeer>,
     mut stopped: watch::Receiver<bool>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Place<u64>,
 ) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -100,13 +122,35 @@ async fn run(
     drop(place);
 }
 
-async fn accept(
-    listeners: &Listeners,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
-    // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
-    Ok((listeners.accept().await?, place))
+/// Tells every request where it is from.
+struct FromPeer {
+    peer: IpAddr,
+    clients: Arc<Clients>,
+    router: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for FromPeer {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(address) = client::address(&self.clients, self.peer, request.headers()) {
+            request.extensions_mut().insert(address);
+        }
+        self.router.call(request)
+    }
+}
+
+/// Closes a connection that is one too many. It costs no task and no wait; whether the client reads why is left open.
+fn turn_away(stream: TcpStream, full: Full) {
+    let told = match full {
+        Full::All => TOO_MANY,
+        Full::Own => TOO_MANY_OF_YOURS,
+    };
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(told);
+    }
 }
 
 /// Trouble of a single connection, over before it was accepted.

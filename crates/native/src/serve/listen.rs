@@ -39,8 +39,8 @@ impl Listeners {
         self.port
     }
 
-    /// The next connection on any of them.
-    pub(super) async fn accept(&self) -> io::Result<TcpStream> {
+    /// The next connection on any of them, and where it is from.
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
         let accepted = match &self.twin {
             Some(twin) => tokio::select! {
                 accepted = self.main.accept() => accepted,
@@ -48,9 +48,9 @@ impl Listeners {
             },
             None => self.main.accept().await,
         };
-        let (stream, _) = accepted?;
+        let (stream, peer) = accepted?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok((stream, peer.ip()))
     }
 }
 

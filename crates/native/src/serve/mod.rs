@@ -1,7 +1,9 @@
 //! `rookery serve`: puts the core on this machine's database, network and clock, and answers HTTP.
 
 mod banner;
+mod client;
 mod connections;
+mod files;
 mod layers;
 mod linger;
 mod listen;
@@ -62,6 +64,8 @@ async fn serve(settings: &Settings) -> Result<()> {
     let key = master_key::load(given, dir.path(), dir.database().exists())?;
     let terms = terms::source(settings.terms_file.as_deref());
     terms.current().map_err(Error::msg)?;
+    let mut clients = settings.clients.clone();
+    clients.connections = files::connections(clients.connections, settings.subscribers.most);
     let listeners = Listeners::bind(settings.listen, settings.host == Host::Local)?;
     let config = settings.core(listeners.port())?;
     let url = config.public_url.clone();
@@ -91,7 +95,7 @@ async fn serve(settings: &Settings) -> Result<()> {
             tasks.spawn(Arc::clone(&firehose).prune());
             relays::announce(&mut tasks, &app, &firehose);
             let service = layers::around(router(app, firehose.routes()));
-            connections::serve(listeners, service, signals, || firehose.stop()).await;
+            connections::serve(listeners, service, Arc::new(clients), signals, || firehose.stop()).await;
             firehose.stopped().await;
             tasks.shutdown().await;
             Ok(())

@@ -21,10 +21,8 @@ pub(crate) mod listed;
 mod mime;
 pub(crate) mod references;
 pub(crate) mod upload;
-mod uploads;
 
 pub(crate) use collect::{collect, start};
-pub(crate) use uploads::Uploads;
 
 use crate::error::{Error, internal};
 use crate::ports::BlobError;

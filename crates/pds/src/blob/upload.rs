@@ -3,9 +3,10 @@
 use super::mime;
 use crate::app::App;
 use crate::config::limits;
-use crate::error::{Error, Result, invalid_request};
+use crate::error::{Error, Result, invalid_request, overloaded, too_many};
 use crate::http::auth::{Agent, UsedProof};
 use crate::http::body;
+use crate::limits::{Full, account_key};
 use crate::ports::{RepoId, Sql, Upload};
 use crate::repo::commit::require_active;
 use crate::store;
@@ -53,7 +54,8 @@ pub(crate) async fn receive(app: &App, agent: &Agent, parts: &Parts, body: Body)
         require_room(sql, account, announced)
     })
     .await?;
-    let _place = app.uploads.enter(account)?;
+    let _place = app.uploads.enter(Some(account), 1).map_err(too_many_uploads)?;
+    agent.client.charge_to(&app.limits.uploads, account_key(account), 1, app.now_micros())?;
     let Arrived { upload, blob } = arrive(app, declared, body).await?;
 
     if let Some(known) = renew(app, agent, &blob).await? {
@@ -198,6 +200,18 @@ fn new_key(app: &App, cid: &Cid) -> Result<String> {
     let unique = HEXLOWER.encode(&unique);
     let (folder, rest) = unique.split_at_checked(3).unwrap_or((&unique, ""));
     Ok(format!("{folder}/{cid}-{rest}"))
+}
+
+fn too_many_uploads(full: Full) -> Error {
+    match full {
+        Full::Own => too_many(format!(
+            "{} uploads of this account are in progress already. Wait until one has ended.",
+            limits::UPLOADS.0
+        )),
+        Full::All => overloaded(
+            "The server takes no more uploads at once; nothing was stored. Try again in a few seconds.",
+        ),
+    }
 }
 
 fn too_large(app: &App) -> Error {

@@ -5,11 +5,13 @@
 use crate::app::App;
 use crate::config::limits;
 use crate::error::{Error, Result};
+use crate::http::body::Held;
+use crate::limits::{Client, account_key};
 use crate::ports::{RepoId, Sql};
 use crate::store;
-use http::StatusCode;
 use http::header::{self, HeaderName};
 use http::request::Parts;
+use http::{Method, StatusCode};
 use quick_cache::sync::Cache;
 use rookery_atproto::syntax::{AtIdentifier, Did, Handle};
 use rookery_auth::authorization::{AuthorizationError, dpop_token, single_proof};
@@ -41,6 +43,10 @@ pub(crate) struct Agent {
     pub did: Did,
     /// The proof of this request, to be consumed with the write.
     pub proof: UsedProof,
+    /// Where it sends from, and what it is told of its limits.
+    pub client: Client,
+    /// Counts the request's body as long as it is worked on.
+    pub body: Option<Arc<Held>>,
 }
 
 /// A proof that was accepted for this request.
@@ -58,12 +64,31 @@ impl UsedProof {
     }
 }
 
-/// The agent of a request.
+/// The agent of a request. Failures are counted under the address; too many, and nothing is checked any more for a while.
 pub(crate) async fn authenticate(app: &App, parts: &Parts) -> Result<Agent> {
+    let client = Client::of(parts);
+    if let Some(address) = client.address {
+        app.limits.failures.require_left(address, app.now_micros())?;
+    }
+    let outcome = identify(app, parts, &client).await;
+    let failed = outcome.as_ref().is_err_and(|error| error.status == StatusCode::UNAUTHORIZED);
+    if let Some(address) = client.address.filter(|_| failed) {
+        app.limits.failures.count(address, app.now_micros());
+    }
+    outcome
+}
+
+async fn identify(app: &App, parts: &Parts, client: &Client) -> Result<Agent> {
     let text = dpop_token(values(parts, &header::AUTHORIZATION)).map_err(no_authorization)?;
-    let (proof, used) = proof(app, parts, Some(text)).await?;
     let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    let known = match app.tokens.get(&hash) {
+    let known = app.tokens.get(&hash);
+    let writes = parts.method == Method::POST;
+    if let Some(known) = known.as_ref().filter(|_| writes) {
+        // Who goes on all the same costs no signature check.
+        app.limits.writes.require_left(account_key(known.account), app.now_micros())?;
+    }
+    let (proof, used) = proof(app, parts, Some(text)).await?;
+    let known = match known {
         Some(known) => known,
         None => {
             let known = Arc::new(verified_token(app, text, &proof).await?);
@@ -76,8 +101,17 @@ pub(crate) async fn authenticate(app: &App, parts: &Parts) -> Result<Agent> {
         .token
         .check(app.now_seconds(), limits::CLOCK_SKEW, &app.config.origins, &proof.thumbprint, &terms.hash)
         .map_err(bad_token)?;
+    if writes {
+        client.charge_to(&app.limits.writes, account_key(known.account), 1, app.now_micros())?;
+    }
     remember(app, used)?;
-    Ok(Agent { account: known.account, did: known.did.clone(), proof: used })
+    Ok(Agent {
+        account: known.account,
+        did: known.did.clone(),
+        proof: used,
+        client: client.clone(),
+        body: None,
+    })
 }
 
 /// Refuses a `repo` that is not the agent's own.

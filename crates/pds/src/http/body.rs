@@ -1,8 +1,11 @@
-//! Request bodies: bounded before and while they are read, and JSON only through the strict parser.
+//! Request bodies: bounded before and while they are read, each and all together, and JSON only through the strict parser.
 
-use crate::error::{Error, Result, invalid_request, payload_too_large};
+use crate::config::limits;
+use crate::error::{Error, Result, invalid_request, overloaded, payload_too_large, too_many};
+use crate::limits::{Full, Place};
+use crate::ports::RepoId;
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -12,16 +15,56 @@ use std::str::FromStr;
 /// How deep a request body may nest: a record of depth 64 inside a batch of writes.
 const MAX_DEPTH: usize = 68;
 
+/// Bytes of an account's bodies in memory; they count until this is dropped.
+pub(crate) type Held = Place<RepoId>;
+
 /// Reads a body of at most `limit` bytes. One that announces more is refused unread.
 pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Bytes> {
+    read_counting(parts, body, limit, |_| Ok(())).await
+}
+
+/// The same, with what has arrived counted in `held`. Only that: who announces much and sends nothing takes no room.
+async fn read_held(parts: &Parts, body: Body, limit: usize, held: &mut Held) -> Result<Bytes> {
+    let count = |length| held.grow(length).map_err(too_much_in_memory);
+    read_counting(parts, body, limit, count).await
+}
+
+async fn read_counting(
+    parts: &Parts,
+    body: Body,
+    limit: usize,
+    mut count: impl FnMut(usize) -> Result<()>,
+) -> Result<Bytes> {
     refuse_encoded(parts)?;
     if announced(parts).is_some_and(|length| length > limit as u64) {
         return Err(payload_too_large(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(payload_too_large(limit)),
-        Err(error) => Err(invalid_request("The request body ended early.").because(error)),
+    let mut body = Limited::new(body, limit);
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                return payload_too_large(limit);
+            }
+            invalid_request("The request body ended early.").because(error)
+        })?;
+        if let Ok(chunk) = frame.into_data() {
+            count(chunk.len())?;
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+fn too_much_in_memory(full: Full) -> Error {
+    match full {
+        Full::Own => too_many(format!(
+            "The requests of this account that are in progress have more than {} bytes. Wait until one has ended.",
+            limits::BODIES.0
+        )),
+        Full::All => {
+            overloaded("The server has as many requests in memory as it takes. Try again in a second.")
+        }
     }
 }
 
@@ -60,10 +103,11 @@ pub(crate) fn require_json(parts: &Parts) -> Result<()> {
 pub(crate) struct Input(Map);
 
 impl Input {
-    /// Reads and parses the body of a request: an object, without duplicate members, floats or broken text.
-    pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Self> {
+    /// Reads and parses the body of a request: an object, without duplicate members, floats or broken text. Its bytes are
+    /// counted in `held`.
+    pub(crate) async fn read(parts: &Parts, body: Body, limit: usize, held: &mut Held) -> Result<Self> {
         require_json(parts)?;
-        Self::parse(&read(parts, body, limit).await?)
+        Self::parse(&read_held(parts, body, limit, held).await?)
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! Every route of the server, in one table.
 
-use super::cors;
+use super::{cors, limits};
 use crate::app::App;
 use crate::config::PlcChoice;
 use crate::error::Error;
@@ -52,7 +52,8 @@ pub fn router(app: Arc<App>, of_host: Router<Arc<App>>) -> Router {
         .merge(of_host)
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown)
-        .with_state(app)
+        .with_state(Arc::clone(&app))
+        .layer(middleware::from_fn_with_state(app, limits::layer))
         .layer(middleware::from_fn(cors::layer))
 }
 

@@ -9,6 +9,7 @@ use crate::blob::references;
 use crate::config::limits;
 use crate::error::{Error, Result, internal, invalid_request, invalid_swap, record_not_found};
 use crate::http::auth::{Agent, UsedProof};
+use crate::limits::{account_key, points};
 use crate::ports::{EngineError, Mode, RepoId, Sql, SqlError, run};
 use crate::repo::record::Encoded;
 use crate::sequencer::emit::datetime;
@@ -125,8 +126,11 @@ pub(crate) async fn commit(app: &Arc<App>, agent: &Agent, batch: Batch) -> Resul
     if batch.writes.len() > limits::WRITES {
         return Err(invalid_request(format!("Too many writes. Max: {}", limits::WRITES)));
     }
-    let batch = Arc::new(batch);
     let (repo, proof) = (agent.account, agent.proof);
+    // The first point was taken with the proof.
+    let cost = batch.writes.iter().map(|write| points(write.action)).sum::<u32>().saturating_sub(1);
+    agent.client.charge_to(&app.limits.writes, account_key(repo), cost, app.now_micros())?;
+    let batch = Arc::new(batch);
     let _turn = app.ports.engine.turn(repo).await;
     for _ in 0..ATTEMPTS {
         let prepared = {

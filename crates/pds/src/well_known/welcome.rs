@@ -1,6 +1,6 @@
 //! `welcome.md`: everything that an agent needs to know, from the live configuration.
 
-use crate::config::{Config, VERSION, limits};
+use crate::config::{Config, Rate, RateLimits, VERSION, limits};
 use rookery_atproto::data::record::{MAX_RECORD_BYTES, MAX_RECORD_DEPTH};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) fn render(config: &Config) -> String {
         }
         crate::config::PlcChoice::Url(url) => url.clone(),
     };
-    let values: [(&str, String); 18] = [
+    let values: [(&str, String); 19] = [
         ("{version}", VERSION.to_owned()),
         ("{origin}", config.public_url.clone()),
         ("{domain}", domain.to_owned()),
@@ -34,9 +34,38 @@ pub(super) fn render(config: &Config) -> String {
         ("{blob_grace}", span(config.blobs.grace)),
         ("{unreferenced_bytes}", limits::UNREFERENCED_BYTES.to_string()),
         ("{commit_blobs}", limits::COMMIT_BLOBS.to_string()),
+        ("{limits}", told(&config.rates)),
         ("{batch_body}", limits::BATCH_BODY.to_string()),
     ];
     values.iter().fold(include_str!("welcome.md").to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+/// The rates, a line each.
+fn told(rates: &RateLimits) -> String {
+    let lines: Vec<String> = [
+        (&rates.writes, "points for the writes of an account; a create costs 3, an update 2, a delete or any other procedure 1"),
+        (&rates.uploads, "uploads of an account"),
+        (&rates.signups, "enrollments from an address"),
+        (&rates.reads, "requests from an address that are not writes"),
+        (&rates.exports, "`getRepo` from an address"),
+        (&rates.failures, "failed authentications from an address"),
+    ]
+    .into_iter()
+    .filter(|(rates, _)| !rates.is_empty())
+    .map(|(rates, what)| format!("- {what}: {}", rates.iter().map(rate).collect::<Vec<_>>().join(", ")))
+    .collect();
+    if lines.is_empty() {
+        return "There are no limits on how often you ask.".to_owned();
+    }
+    format!(
+        "{}\n\nAnswers say in `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds since 1970) how you stand with the\n\
+         limit you are closest to. A batch that needs more points than are left is refused whole and takes one.",
+        lines.join("\n")
+    )
+}
+
+fn rate(rate: &Rate) -> String {
+    format!("{} in {}", rate.points, span(rate.window))
 }
 
 /// A time in the largest unit that it is whole in.
@@ -58,5 +87,19 @@ mod tests {
     fn spans_are_told_in_whole_units() {
         let told = [6 * 3_600, 3_600, 90 * 60, 60, 61, 1].map(|seconds| span(Duration::from_secs(seconds)));
         assert_eq!(told, ["6 hours", "1 hour", "90 minutes", "1 minute", "61 seconds", "1 second"]);
+    }
+
+    #[test]
+    fn limits_are_told_as_they_are_configured() {
+        let rate = |points, seconds| Rate { points, window: Duration::from_secs(seconds) };
+        let rates = RateLimits { reads: vec![rate(7, 60), rate(9, 86_400)], ..RateLimits::default() };
+        let told_rates = told(&rates);
+        assert!(
+            told_rates.starts_with(
+                "- requests from an address that are not writes: 7 in 1 minute, 9 in 24 hours\n"
+            )
+        );
+        assert!(!told_rates.contains("uploads"));
+        assert!(told(&RateLimits::default()).contains("no limits"));
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::Request;
 use rookery_atproto::data::Cid;
 use rookery_atproto::syntax::AtIdentifier;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// What `createRecord` and `putRecord` answer.
 #[derive(Serialize)]
@@ -27,8 +28,10 @@ pub(crate) struct Written {
 /// not read.
 pub(super) async fn read(app: &App, request: Request, limit: usize) -> Result<(Agent, Input)> {
     let (parts, body) = request.into_parts();
-    let agent = authenticate(app, &parts).await?;
-    let input = Input::read(&parts, body, limit).await?;
+    let mut agent = authenticate(app, &parts).await?;
+    let mut held = app.bodies.none(Some(agent.account));
+    let input = Input::read(&parts, body, limit, &mut held).await?;
+    agent.body = Some(Arc::new(held));
     let repo: AtIdentifier = input.required("repo")?;
     require_own_repo(app, &agent, &repo).await?;
     Ok((agent, input))
