@@ -103,6 +103,8 @@ pub mod limits {
     pub const RECORD_BODY: usize = 2 * 1024 * 1024;
     /// Body of `applyWrites`: a commit's 2,000,000 bytes of blocks, in JSON.
     pub const BATCH_BODY: usize = 4 * 1024 * 1024;
+    /// Bytes after which a page of `listRecords` ends, however few records are in it.
+    pub const PAGE: usize = 4 * 1024 * 1024;
     /// Writes in one commit.
     pub const WRITES: usize = rookery_atproto::event::MAX_OPS;
     /// Bytes of the blocks of one commit: new records and nodes, and those that others need to check it.
@@ -131,7 +133,7 @@ pub mod limits {
     pub const COMMIT_BLOBS: usize = 500;
     /// Uploads in progress: of one account, and of all.
     pub const UPLOADS: (usize, usize) = (8, 256);
-    /// Exports in progress to one address. A host has places for 32 in all; further ones wait.
+    /// Exports in progress to one address: `getRepo`, `getBlocks`. A host has places for 32 in all; further ones wait.
     pub const EXPORTS: usize = 16;
     /// Bytes of the bodies of writes in memory, from their arrival to their answer: of one account, and of all.
     pub const BODIES: (usize, usize) = (16 * 1024 * 1024, 128 * 1024 * 1024);

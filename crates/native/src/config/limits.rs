@@ -1,6 +1,6 @@
 //! How much accounts and addresses may ask for, and who the addresses are.
 
-use super::{Given, Networks, units};
+use super::{Given, Host, Networks, units};
 use anyhow::{Context, Result, bail, ensure};
 use rookery_pds::config::{Rate, RateLimits};
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(crate) struct Clients {
     pub(crate) connections_per_address: usize,
     /// Reverse proxies: what they say of whom they speak for is believed.
     pub(crate) proxies: Networks,
+    /// True when strangers can only come through a proxy, since there is no TLS here.
+    pub(crate) public: bool,
     /// Addresses without limits. All, when rate limits are off.
     pub(crate) exempt: Exempt,
 }
@@ -39,7 +41,7 @@ pub(crate) enum Exempt {
 }
 
 impl Clients {
-    pub(super) fn new(given: &Given) -> Result<Self> {
+    pub(super) fn new(given: &Given, host: &Host) -> Result<Self> {
         let connections = given.connections.as_deref().unwrap_or(CONNECTIONS);
         let per_address = given.connections_per_address.as_deref().unwrap_or(CONNECTIONS_PER_ADDRESS);
         let exempt = given.rate_exempt.as_deref().unwrap_or_default();
@@ -48,6 +50,7 @@ impl Clients {
             connections: at_least_one(connections)?,
             connections_per_address: at_least_one(per_address)?,
             proxies: Networks::parse(given.trusted_proxies.as_deref().unwrap_or(PROXIES), "a proxy")?,
+            public: *host != Host::Local,
             exempt: if are_on(given)? { Exempt::Networks(exempt) } else { Exempt::All },
         })
     }
@@ -126,7 +129,7 @@ mod tests {
     fn off_is_off_for_all() {
         let given = Given { rate_limits: Some("off".to_owned()), ..Given::default() };
         assert_eq!(rates(&given).unwrap(), RateLimits::default());
-        assert_eq!(Clients::new(&given).unwrap().exempt, Exempt::All);
+        assert_eq!(Clients::new(&given, &Host::Local).unwrap().exempt, Exempt::All);
     }
 
     #[test]
@@ -155,7 +158,7 @@ mod tests {
                 trusted_proxies: proxies.map(str::to_owned),
                 ..Given::default()
             };
-            assert!(Clients::new(&given).is_err());
+            assert!(Clients::new(&given, &Host::Local).is_err());
         }
     }
 

@@ -121,7 +121,7 @@ pub(crate) struct Given {
     /// Addresses or networks without limits by address, separated by commas, such as your own relay's [default: none]
     #[arg(long, value_name = "NETWORKS", env = "ROOKERY_RATE_EXEMPT")]
     rate_exempt: Option<String>,
-    /// Reverse proxies, whose X-Forwarded-For is believed, as addresses or networks [default: 127.0.0.0/8,::1]
+    /// Reverse proxies, whose X-Forwarded-For is believed, as addresses or networks, or none [default: 127.0.0.0/8,::1]
     #[arg(long, value_name = "NETWORKS", env = "ROOKERY_TRUSTED_PROXIES")]
     trusted_proxies: Option<String>,
     /// Connections at a time, firehose subscribers not counted [default: 16384]
@@ -254,7 +254,7 @@ impl Settings {
         let subscribers = Subscribers::new(&given)?;
         let relays = relays::read(&given, &host)?;
         let (blob_store, blobs) = (BlobStore::new(&given)?, blobs::rules(&given)?);
-        let (rates, clients) = (limits::rates(&given)?, Clients::new(&given)?);
+        let (rates, clients) = (limits::rates(&given)?, Clients::new(&given, &host)?);
         Ok(Self {
             listen,
             data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),

@@ -16,9 +16,9 @@ struct Network {
 }
 
 impl Networks {
-    /// Addresses and networks, separated by commas. `what` is what they are.
+    /// Addresses and networks, separated by commas, or `none`. `what` is what they are.
     pub(super) fn parse(text: &str, what: &str) -> Result<Self> {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty() && text.trim() != "none");
         let networks = words.map(|word| {
             Network::parse(word).with_context(|| {
                 format!("{word} is not {what}: expected an address or a network, such as 10.0.0.0/8 or ::1")
@@ -81,6 +81,7 @@ mod tests {
         ] {
             assert_eq!(networks.contain(address.parse().unwrap()), contained, "{address}");
         }
+        assert_eq!(Networks::parse(" none", "one").unwrap(), Networks::default());
         assert!(!Networks::default().contain("127.0.0.1".parse().unwrap()));
         assert!(Networks::parse("0.0.0.0/0", "one").unwrap().contain("8.8.8.8".parse().unwrap()));
     }

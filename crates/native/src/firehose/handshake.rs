@@ -11,7 +11,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use rookery_pds::error::{Error, invalid_request};
+use rookery_pds::error::{Error, invalid_request, too_many};
+use rookery_pds::limits::{ClientAddress, address_key};
 use rookery_pds::sequencer::cursor;
 use std::sync::Arc;
 
@@ -35,6 +36,11 @@ async fn switch(firehose: Arc<Firehose>, parts: &Parts, upgrade: OnUpgrade, acce
         Ok(cursor) => cursor,
         Err(error) => return error.into_response(),
     };
+    let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| address_key(*address));
+    let Ok(share) = firehose.shares.enter(address, 1) else {
+        return too_many("This address has as many subscriptions open as one may have. Close one first.")
+            .into_response();
+    };
     let Ok(place) = Arc::clone(&firehose.places).try_acquire_owned() else {
         return full().into_response();
     };
@@ -48,7 +54,7 @@ async fn switch(firehose: Arc<Firehose>, parts: &Parts, upgrade: OnUpgrade, acce
             Ok(upgraded) => subscriber::serve(&firehose, TokioIo::new(upgraded), start).await,
             Err(error) => tracing::debug!(%error, "the connection ended before it was upgraded"),
         }
-        drop(place);
+        drop((place, share));
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -20,6 +20,7 @@ use axum::routing::any;
 use recent::Recent;
 use rookery_pds::app::App;
 use rookery_pds::error::Result;
+use rookery_pds::limits::Places;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -27,6 +28,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Bytes of new events that are read from the log at once.
 const STEP: usize = 1024 * 1024;
+/// The part of the places that one address can have.
+const SHARE: usize = 4;
 /// How often old events are looked for.
 const PRUNING: Duration = Duration::from_secs(1);
 /// How long subscribers may take to say goodbye.
@@ -39,6 +42,8 @@ pub(crate) struct Firehose {
     recent: Recent,
     /// One for each subscriber.
     places: Arc<Semaphore>,
+    /// How many of them an address has.
+    shares: Places<u64>,
     /// True once the server stops.
     stopping: watch::Sender<bool>,
 }
@@ -50,6 +55,7 @@ impl Firehose {
             app,
             recent: Recent::new(ends, bounds.memory),
             places: Arc::new(Semaphore::new(bounds.most)),
+            shares: Places::new((bounds.most / SHARE).max(1), usize::MAX),
             stopping: watch::Sender::new(false),
             bounds,
         }))

@@ -19,14 +19,11 @@ pub(super) fn address(clients: &Clients, peer: IpAddr, headers: &HeaderMap) -> O
     if clients.exempt == Exempt::All {
         return None;
     }
-    let address = if clients.proxies.contain(peer) {
-        forwarded(clients, peer, headers)
-    } else {
-        if headers.contains_key(FORWARDED) {
-            warn_once(peer);
-        }
-        peer
-    };
+    let (trusted, told) = (clients.proxies.contain(peer), headers.contains_key(FORWARDED));
+    if clients.public && trusted != told {
+        warn_once(peer, told);
+    }
+    let address = if trusted { forwarded(clients, peer, headers) } else { peer };
     (!is_exempt(clients, address)).then_some(ClientAddress(address))
 }
 
@@ -62,16 +59,28 @@ fn is_exempt(clients: &Clients, address: IpAddr) -> bool {
     }
 }
 
-/// Everybody behind a proxy that is not trusted counts as one. An operator should know; a stranger must not fill the log.
-fn warn_once(peer: IpAddr) {
-    static WARNED: Once = Once::new();
-    WARNED.call_once(|| {
-        tracing::warn!(
-            %peer,
-            "X-Forwarded-For is not believed from this address; if it is your reverse proxy's, put it into \
-             ROOKERY_TRUSTED_PROXIES"
-        );
-    });
+/// Everybody behind a proxy that is not trusted, or does not tell, counts as one. An operator should know; a stranger must not
+/// fill the log.
+fn warn_once(peer: IpAddr, told: bool) {
+    static WARNED: [Once; 2] = [Once::new(), Once::new()];
+    let [silent, doubted] = &WARNED;
+    if told {
+        doubted.call_once(|| {
+            tracing::warn!(
+                %peer,
+                "X-Forwarded-For is not believed from this address; if it is your reverse proxy's, put it into \
+                 ROOKERY_TRUSTED_PROXIES: until then all who come through it count as one"
+            );
+        });
+    } else {
+        silent.call_once(|| {
+            tracing::warn!(
+                %peer,
+                "a request from a trusted proxy's address has no X-Forwarded-For; if it came through your reverse proxy, let \
+                 that set it: until then all who come through it count as one"
+            );
+        });
+    }
 }
 
 #[cfg(test)]

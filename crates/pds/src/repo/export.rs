@@ -1,11 +1,14 @@
 //! A repo as a CAR stream: one snapshot, read node by node, in bounded memory.
 
 use crate::app::App;
-use crate::error::Result;
+use crate::config::limits;
+use crate::error::{Result, too_many};
+use crate::limits::{Client, Place};
 use crate::ports::{ByteStream, RepoId, Row, Sql, SqlError, StreamJob, Value};
 use crate::store;
 use crate::store::tree::Nodes;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use rookery_atproto::car;
 use rookery_atproto::data::Cid;
 use rookery_atproto::mst::{Step, walk};
@@ -45,6 +48,22 @@ impl<'a> CarOut<'a> {
 
 fn empty_buffer() -> Vec<u8> {
     Vec::with_capacity(CHUNK + 4096)
+}
+
+/// A place for what an address is sent. Exports hold a thread and a snapshot each: nobody has all that there are.
+pub(crate) fn place(app: &App, client: &Client) -> Result<Option<Place<u64>>> {
+    let place = client.address.map(|address| app.exports.enter(Some(address), 1)).transpose();
+    place.map_err(|_| {
+        too_many(format!(
+            "{} exports to this address are in progress already. Wait until one has ended.",
+            limits::EXPORTS
+        ))
+    })
+}
+
+/// Keeps the place for as long as somebody may read.
+pub(crate) fn keep(place: Option<Place<u64>>, chunks: ByteStream) -> ByteStream {
+    chunks.inspect(move |_| _ = &place).boxed()
 }
 
 /// Streams the repo: the commit, then the tree in order with each record after its entry. With `since`, only

@@ -1,6 +1,7 @@
 //! Reads of records.
 
 use crate::app::App;
+use crate::config::limits;
 use crate::error::{Error, Result, internal, record_not_found, repo_not_found};
 use crate::ports::{Sql, SqlError};
 use crate::store;
@@ -51,7 +52,7 @@ pub(crate) async fn record(
     .await
 }
 
-/// The JSON answer of `listRecords`, written straight from the rows.
+/// The JSON answer of `listRecords`, written straight from the rows. A page of large records ends early: it is made in memory.
 pub(crate) async fn page(
     app: &App,
     repo: AtIdentifier,
@@ -68,7 +69,10 @@ pub(crate) async fn page(
         let page = Page { limit, after: cursor.as_deref(), ascending };
         let mut out = b"{\"records\":[".to_vec();
         let (mut count, mut last) = (0, String::new());
-        store::record::list(sql, account.id, &collection, page, |rkey, cid, body| {
+        let listed = store::record::list(sql, account.id, &collection, page, |rkey, cid, body| {
+            if out.len() > limits::PAGE {
+                return Err(SqlError::Aborted);
+            }
             if count > 0 {
                 out.push(b',');
             }
@@ -77,9 +81,13 @@ pub(crate) async fn page(
             last.push_str(rkey);
             write_record(&mut out, &account.did, &collection, rkey, cid, body)
                 .map_err(|error| SqlError::Other(error.to_string()))
-        })?;
+        });
+        let cut = matches!(listed, Err(SqlError::Aborted));
+        if !cut {
+            listed?;
+        }
         out.push(b']');
-        if count == limit {
+        if cut || count == limit {
             out.extend_from_slice(b",\"cursor\":");
             serde_json::to_writer(&mut out, &last).map_err(internal)?;
         }

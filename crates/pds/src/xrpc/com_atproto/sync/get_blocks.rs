@@ -5,7 +5,8 @@ use crate::config::limits;
 use crate::error::{Result, invalid_request};
 use crate::http::params::Params;
 use crate::http::reply::car_stream;
-use crate::repo::{blocks, read};
+use crate::limits::Client;
+use crate::repo::{blocks, export, read};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use rookery_atproto::data::{Cid, Codec};
@@ -26,5 +27,6 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
     let mut seen = HashSet::new();
     cids.retain(|cid| seen.insert(*cid));
     let account = app.read(move |sql| read::visible(sql, &AtIdentifier::Did(did))).await?;
-    Ok(car_stream(blocks::stream(&app, account.id, cids).await?))
+    let place = export::place(&app, &Client::of(&parts))?;
+    Ok(car_stream(export::keep(place, blocks::stream(&app, account.id, cids).await?)))
 }
