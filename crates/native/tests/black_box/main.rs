@@ -9,6 +9,7 @@
     reason = "test code: whatever does not hold ends the test"
 )]
 
+mod abuse;
 mod agent_cli;
 mod backup;
 mod blob_crash;

@@ -11,7 +11,7 @@ pub(crate) mod told;
 
 /// Lets this process and the servers it starts have as many open files as the system grants.
 #[cfg(unix)]
-fn allow_many_files() {
+pub(crate) fn allow_many_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
