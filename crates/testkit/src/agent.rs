@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::forge::{Jwt, b64u};
 use crate::keys::{TestKey, unique};
-use crate::target::{Target, query_string, text};
+use crate::target::{Target, now, query_string, text};
 use bytes::Bytes;
 use rookery_auth::mint::{Signer, tos_signature};
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ pub struct TestAgent {
     pub handle: String,
     /// Its access token.
     pub token: String,
+    /// Seconds that its clock is ahead. Proofs of the second in which a host was started again are refused; those of an agent
+    /// whose clock is ahead are taken at once.
+    pub ahead: i64,
 }
 
 /// A record that was written.
@@ -107,6 +110,7 @@ impl TestAgent {
             did: text(&body, "did"),
             handle: text(&body, "handle"),
             token: text(&body, "access_token"),
+            ahead: 0,
         }
     }
 
@@ -118,7 +122,8 @@ impl TestAgent {
 
     /// A good proof for one XRPC procedure.
     pub fn proof(&self, nsid: &str) -> Jwt {
-        Jwt::proof(&self.key, "POST", &self.target.xrpc(nsid), Some(&self.token))
+        let proof = Jwt::proof(&self.key, "POST", &self.target.xrpc(nsid), Some(&self.token));
+        proof.claim("iat", now() + self.ahead)
     }
 
     /// Posts bytes of a content type, with a good proof.

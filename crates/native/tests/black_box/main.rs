@@ -12,9 +12,8 @@
 mod abuse;
 mod agent_cli;
 mod backup;
-mod blob_crash;
 mod blobs;
-mod crash;
+mod durability;
 #[cfg(target_os = "linux")]
 mod export;
 mod firehose;

@@ -1,7 +1,7 @@
 //! The firehose of a running server, where a suite cannot look: across restarts, with little room, and for many at once.
 
 mod crowd;
-mod random;
+pub(crate) mod random;
 mod retention;
 #[cfg(target_os = "linux")]
 mod slow;

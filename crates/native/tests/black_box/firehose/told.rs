@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rookery_testkit::Target;
 use rookery_testkit::firehose::audit::{ends_signup, mark};
-use rookery_testkit::firehose::{Auditor, Begin, Frame, Subscription};
+use rookery_testkit::firehose::{Auditor, Begin, Event, Frame, Subscription};
 use tokio::task::JoinHandle;
 
 /// The log of a server that is stopped and started, as its readers know it.
@@ -48,19 +48,35 @@ impl Told {
 
     /// Replays everything. What was told before is told again as it was, what is new holds, and all of it together is what
     /// the server has.
-    pub(crate) async fn replay(mut self, target: &Target) -> Self {
+    pub(crate) async fn replay(self, target: &Target) -> Self {
         let mark = mark(target).await;
-        let mut is_last = ends_signup(&mark);
-        let mut stream = Subscription::open(target, Some(0)).await;
+        let told = self.replay_until(target, usize::MAX, ends_signup(&mark)).await;
+        told.agrees().await;
+        told
+    }
+
+    /// Replays as many of the events that were told before, and what is new, up to the last one.
+    pub(crate) async fn replay_until(
+        mut self,
+        target: &Target,
+        again: usize,
+        is_last: impl FnMut(&Event) -> bool,
+    ) -> Self {
+        let (old, tail) = self.log.split_at(self.log.len().saturating_sub(again));
+        let mut stream = Subscription::open(target, Some(old.last().map_or(0, |(seq, _)| *seq))).await;
         self.auditor = self.auditor.moved(target);
-        for (seq, bytes) in &self.log {
+        for (seq, bytes) in tail {
             let again = stream.next().await.expect("the stream goes on");
             assert!(again.bytes == bytes, "event {seq} is another after the restart: {:?}", again.frame);
         }
-        self.log.extend(self.auditor.read_until(&mut stream, &mut is_last).await);
+        self.log.extend(self.auditor.read_until(&mut stream, is_last).await);
         stream.close().await;
-        self.auditor.agrees().await;
         self
+    }
+
+    /// Panics unless what was told is what the server has.
+    pub(crate) async fn agrees(&self) {
+        self.auditor.agrees().await;
     }
 
     /// Panics unless what somebody saw is in the log, from the cursor on without a gap.
