@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -39,12 +39,29 @@ impl DataDir {
     }
 }
 
-fn create(path: &Path) -> std::io::Result<()> {
+/// Each new name is durable in the directory above before anything is kept below it. The last one is synced also when it is not
+/// new: an earlier start may have made it, and ended.
+fn create(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let missing = path.ancestors().take_while(|dir| !dir.exists()).count();
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder.create(&path)?;
+    for above in path.ancestors().skip(1).take(missing.max(1)) {
+        match sync_dir(above) {
+            // Who may not look into a directory cannot sync it, although its names may be used, and made.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable. Where directories cannot be opened, renaming is durable by itself.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 /// The lock is the operating system's and ends with the process; the number in the file is only for people.

@@ -3,6 +3,7 @@
 //! It comes from `ROOKERY_MASTER_KEY`, or is made once and kept in a file of its own beside the database. It is never
 //! replaced: without the key that sealed them, the signing keys of all accounts are lost.
 
+use crate::data_dir::sync_dir;
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use std::fs::{self, File, OpenOptions};
@@ -85,8 +86,7 @@ fn create(path: &Path, dir: &Path) -> Result<MasterKey> {
     writeln!(file, "{}", text.as_str())?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
-    #[cfg(unix)]
-    File::open(dir)?.sync_all()?;
+    sync_dir(dir)?;
     Ok(key)
 }
 

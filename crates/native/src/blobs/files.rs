@@ -4,7 +4,8 @@
 //! folder may be new. The same holds for a name that is gone.
 
 use super::arrival::{Arrival, Arrivals};
-use super::{CHUNK, blocking, create_dir, failed, sync_dir};
+use super::{CHUNK, blocking, create_dir, failed};
+use crate::data_dir::sync_dir;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::StreamExt;
@@ -32,6 +33,7 @@ impl Files {
         let objects = dir.join("objects");
         create_dir(&objects)?;
         sync_dir(dir)?;
+        dir.parent().map_or(Ok(()), sync_dir)?;
         Ok(Self { objects, arrivals: Arrivals::open(dir.join("arriving"))? })
     }
 

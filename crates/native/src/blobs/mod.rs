@@ -14,7 +14,7 @@ pub(crate) use files::Files;
 pub(crate) use s3::S3;
 
 use rookery_pds::ports::BlobError;
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use tokio::task::spawn_blocking;
@@ -49,9 +49,4 @@ fn create_dir(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         outcome => outcome,
     }
-}
-
-/// Makes the names in a directory durable. Where directories cannot be opened, renaming is durable by itself.
-fn sync_dir(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
