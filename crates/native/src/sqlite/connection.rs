@@ -1,13 +1,20 @@
 //! Connections, and the `Sql` port on top of one.
 //!
 //! Statements are prepared once per connection and kept: the core's SQL is a fixed set of `&'static str`.
+//!
+//! Every error of SQLite passes through [`refusal`], which ends the process when the disk has failed to sync
+//! ([decision](../../../../docs/decisions/0006-a-failed-sync-ends-the-process.md)).
 
 use rookery_pds::ports::{Row, Sql, SqlError, Value};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi, params_from_iter};
 use std::fs::OpenOptions;
 use std::path::Path;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 /// More than the core has statements.
@@ -15,8 +22,6 @@ const STATEMENTS: usize = 256;
 /// Page caches in KiB. What is not in them is read from the operating system's cache.
 const WRITER_CACHE_KIB: u32 = 8 * 1024;
 const READER_CACHE_KIB: u32 = 1024;
-/// Pages in the write-ahead log after which a commit copies them into the database file.
-const CHECKPOINT_PAGES: u32 = 4000;
 /// A log that a long read made grow is cut back to this many bytes.
 const LOG_LIMIT: u32 = 64 * 1024 * 1024;
 const BUSY: Duration = Duration::from_secs(1);
@@ -26,25 +31,49 @@ const PAGE: u32 = 4096;
 /// Bytes that a page takes in the write-ahead log.
 pub(super) const LOG_PAGE: u64 = PAGE as u64 + 24;
 
+/// How many pages the write-ahead log has, as of the last commit.
+pub(super) type LogPages = Arc<AtomicI32>;
+
 /// Opens the database for writing, and creates it. `busy` bounds waiting for others that write.
-pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+///
+/// The log of an earlier process is copied into the database and emptied. What that process wrote and did not sync may be on
+/// disk or not, and whatever is appended behind it would be worth as little; what was copied and synced is there. Nothing is told
+/// to anybody before.
+pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<(Connection, LogPages)> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     create_private(path);
-    let connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(busy)?;
     // The page size only takes effect before the first page is written.
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE};
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
-         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA wal_autocheckpoint = 0;
          PRAGMA journal_size_limit = {LOG_LIMIT};
          PRAGMA cache_size = -{WRITER_CACHE_KIB};"
     ))?;
-    // Replays the log of a server that was killed, and refuses a file that is no database, now rather than later.
+    // Refuses a file that is no database now rather than later.
     connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
-    prepare(connection)
+    if !checkpoint(&connection, "PRAGMA wal_checkpoint(TRUNCATE)")? {
+        tracing::warn!("somebody else reads the database: the log of the last run stays as it is");
+    }
+    let pages = LogPages::default();
+    let told = Arc::clone(&pages);
+    connection.wal_hook(Some(move |_: &mut Wal, pages| {
+        told.store(pages, Ordering::Relaxed);
+        Ok(())
+    }))?;
+    Ok((prepare(connection)?, pages))
+}
+
+/// Copies the log into the database. Whether all of it could be: a reader may need what would be overwritten.
+pub(super) fn checkpoint(connection: &Connection, how: &'static str) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(how)?;
+    let (busy, pages, copied): (i64, i64, i64) =
+        statement.query_row((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(busy == 0 && pages == copied)
 }
 
 /// The file is the owner's alone, whoever can enter its directory; SQLite gives its log the same mode. What goes wrong
@@ -81,17 +110,12 @@ fn prepare(connection: Connection) -> rusqlite::Result<Connection> {
 
 /// Runs a statement of the host's own, such as `BEGIN`.
 pub(super) fn control(connection: &Connection, sql: &'static str) -> Result<(), SqlError> {
-    let mut statement = connection.prepare_cached(sql).map_err(|error| refusal(&error))?;
-    statement.execute(()).map_err(|error| refusal(&error))?;
-    Ok(())
+    execute(connection, sql).map_err(|error| refusal(&error))
 }
 
-/// Pages in the write-ahead log; 0 when that cannot be told.
-pub(super) fn log_pages(connection: &Connection) -> u64 {
-    let pages = connection
-        .prepare_cached("PRAGMA wal_checkpoint(NOOP)")
-        .and_then(|mut statement| statement.query_row((), |row| row.get::<_, i64>(1)));
-    pages.ok().and_then(|pages| u64::try_from(pages).ok()).unwrap_or(0)
+/// The same, for those who need to know more of an error.
+pub(super) fn execute(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(()).map(drop)
 }
 
 /// Undoes what is open, if anything is: some errors (a full disk) end the transaction by themselves.
@@ -103,14 +127,41 @@ pub(super) fn roll_back(connection: &Connection) {
     }
 }
 
-/// What the core is told about an error.
+/// What the core is told about an error. Does not come back when the disk has failed to sync.
 pub(super) fn refusal(error: &rusqlite::Error) -> SqlError {
+    if matches!(extended(error), Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) {
+        end_the_process(error);
+    }
     let text = error.to_string();
     match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => SqlError::Constraint(text),
         Some(ErrorCode::DiskFull) => SqlError::Full(text),
         _ => SqlError::Other(text),
     }
+}
+
+/// Whether a commit that failed so is not in the log for certain, and will not be there after a restart either. Others may have
+/// written all of it before they failed.
+pub(super) fn is_undone(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::SystemIoFailure) => extended(error) == Some(ffi::SQLITE_IOERR_WRITE),
+        Some(code) => code != ErrorCode::OutOfMemory,
+        None => true,
+    }
+}
+
+fn extended(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
+}
+
+/// Nobody gets an answer that might be wrong. The next process reads what is there, and makes it durable before it serves.
+pub(super) fn end_the_process(error: &rusqlite::Error) -> ! {
+    tracing::error!(
+        %error,
+        "the disk did not keep what was written: what is in memory and what is on disk may differ. The server ends here; \
+         start it again, and look after the disk"
+    );
+    process::exit(1)
 }
 
 /// The port: a connection inside a transaction.

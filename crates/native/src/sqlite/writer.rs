@@ -6,15 +6,22 @@
 //!
 //! The queue is short. Who finds it full waits in front of it, in order, and is refused when that takes too long: a
 //! burst is over in less time than its senders would need to try again, while a disk that does not keep up has to be told.
+//!
+//! Checkpoints are the writer's as well, between two commits: SQLite's own ones hide their errors, and let those wait whose
+//! commit is done.
 
-use super::connection::{LOG_PAGE, control, log_pages, open_writer, refusal, roll_back};
+use super::connection::{
+    LOG_PAGE, LogPages, checkpoint, control, end_the_process, execute, is_undone, open_writer, refusal, roll_back,
+};
 use super::{Bounds, perform};
+use crate::data_dir::sync_dir;
 use rookery_pds::ports::{EngineError, Job, SqlError, Written};
 use rusqlite::Connection;
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -24,6 +31,8 @@ use tokio::time::timeout;
 
 /// Jobs that share a commit. More would let the first of them wait longer than it gains.
 const GROUP: usize = 256;
+/// Pages in the write-ahead log from which on they are copied into the database file after a commit.
+const CHECKPOINT_PAGES: i32 = 4000;
 /// How long the last checkpoint waits for readers.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -53,12 +62,14 @@ pub(super) struct Writer {
 impl Writer {
     /// Opens the database and starts the thread.
     pub(super) fn start(path: &Path, bounds: &Bounds) -> Result<Self, StartError> {
-        let connection = open_writer(path, bounds.busy)?;
+        let (connection, log) = open_writer(path, bounds.busy)?;
+        // SQLite does so as well, at the first commit, and does not look whether it worked. Without its name the log is lost.
+        path.parent().map_or(Ok(()), sync_dir).map_err(StartError::Names)?;
         let (queue, jobs) = channel();
         let (commits, committed) = watch::channel(Written::default());
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write(connection, &jobs, &commits))?;
+            .spawn(move || write(connection, &log, &jobs, &commits))?;
         Ok(Self {
             queue: RwLock::new(Some(queue)),
             places: Arc::new(Semaphore::new(bounds.queue)),
@@ -112,13 +123,16 @@ pub(crate) enum StartError {
     /// SQLite refused.
     #[error("cannot open the database: {0}")]
     Open(#[from] rusqlite::Error),
+    /// The directory could not be synced.
+    #[error("cannot make the names of the database and its log durable: {0}")]
+    Names(io::Error),
     /// No thread.
     #[error("cannot start the writer thread: {0}")]
     Thread(#[from] io::Error),
 }
 
-fn write(connection: Connection, jobs: &Receiver<Queued>, commits: &watch::Sender<Written>) {
-    let mut tally = Tally::default();
+fn write(connection: Connection, log: &LogPages, jobs: &Receiver<Queued>, commits: &watch::Sender<Written>) {
+    let mut tally = Tally { written: Written::default(), log: Arc::clone(log), log_pages: 0 };
     let mut group = Vec::with_capacity(GROUP);
     while let Ok(first) = jobs.recv() {
         group.push(first);
@@ -126,6 +140,9 @@ fn write(connection: Connection, jobs: &Receiver<Queued>, commits: &watch::Sende
         let done = Vec::with_capacity(group.len());
         Group { connection: &connection, commits, tally: &mut tally, done, refused: false }
             .run(group.drain(..));
+        if log.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
+            shorten(&connection);
+        }
     }
     close(connection);
 }
@@ -201,18 +218,19 @@ impl Group<'_> {
         if self.connection.is_autocommit() {
             return;
         }
-        match control(self.connection, "COMMIT") {
+        match execute(self.connection, "COMMIT") {
             Ok(()) => {
                 self.commits.send_replace(self.tally.add(self.connection, self.done.len()));
                 for answer in self.done.drain(..) {
                     let _ = answer.send(Ok(()));
                 }
             }
-            Err(error) => {
+            Err(error) if is_undone(&error) => {
                 roll_back(self.connection);
                 tracing::error!(%error, jobs = self.done.len(), "a commit failed; nothing of it was kept");
-                self.fail(&error);
+                self.fail(&refusal(&error));
             }
+            Err(error) => end_the_process(&error),
         }
     }
 
@@ -224,24 +242,24 @@ impl Group<'_> {
 }
 
 /// Counts what becomes durable.
-#[derive(Default)]
 struct Tally {
     written: Written,
+    log: LogPages,
     /// Pages in the log after the last commit.
-    log_pages: u64,
+    log_pages: i32,
 }
 
 impl Tally {
     /// Adds a commit of so many jobs.
     fn add(&mut self, connection: &Connection, jobs: usize) -> Written {
+        let pages = self.log.load(Ordering::Relaxed);
         // Once all of the log is in the database file it begins anew.
-        let pages = log_pages(connection);
-        let new = pages.checked_sub(self.log_pages).unwrap_or(pages);
+        let new = if pages < self.log_pages { pages } else { pages - self.log_pages };
         self.log_pages = pages;
         self.written.commits += 1;
         self.written.jobs += jobs as u64;
         self.written.rows = connection.total_changes();
-        self.written.log_bytes += new * LOG_PAGE;
+        self.written.log_bytes += u64::from(new.unsigned_abs()) * LOG_PAGE;
         self.written
     }
 }
@@ -260,16 +278,27 @@ fn told(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
+/// Copies the log into the database as far as no reader needs what is there. What does not work now is tried again after the
+/// next commit, with a longer log.
+fn shorten(connection: &Connection) {
+    if let Err(error) = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)") {
+        tracing::error!(error = %refusal(&error), "a checkpoint failed; the log gets longer");
+    }
+}
+
 fn close(connection: Connection) {
-    let checkpoint = connection.busy_timeout(LAST_CHECKPOINT).and_then(|()| {
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))
-    });
+    let checkpoint = connection
+        .busy_timeout(LAST_CHECKPOINT)
+        .and_then(|()| checkpoint(&connection, "PRAGMA wal_checkpoint(TRUNCATE)"));
     match checkpoint {
-        Ok(0) => {}
-        Ok(_) => {
+        Ok(true) => {}
+        Ok(false) => {
             tracing::debug!("a read was still open at the last checkpoint; the next start replays the log")
         }
-        Err(error) => tracing::warn!(%error, "the last checkpoint failed; the next start replays the log"),
+        Err(error) => {
+            let error = refusal(&error);
+            tracing::warn!(%error, "the last checkpoint failed; the next start replays the log");
+        }
     }
     if let Err((_, error)) = connection.close() {
         tracing::warn!(error = %refusal(&error), "could not close the database");
