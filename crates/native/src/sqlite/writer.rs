@@ -141,7 +141,7 @@ fn write(connection: Connection, log: &LogPages, jobs: &Receiver<Queued>, commit
         Group { connection: &connection, commits, tally: &mut tally, done, refused: false }
             .run(group.drain(..));
         if log.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
-            shorten(&connection);
+            shorten(&connection, log);
         }
     }
     close(connection);
@@ -280,9 +280,12 @@ fn told(panic: &(dyn Any + Send)) -> &str {
 
 /// Copies the log into the database as far as no reader needs what is there. What does not work now is tried again after the
 /// next commit, with a longer log.
-fn shorten(connection: &Connection) {
-    if let Err(error) = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)") {
-        tracing::error!(error = %refusal(&error), "a checkpoint failed; the log gets longer");
+fn shorten(connection: &Connection, log: &LogPages) {
+    match checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)") {
+        // The next commit begins at the front again.
+        Ok(true) => log.store(0, Ordering::Relaxed),
+        Ok(false) => {}
+        Err(error) => tracing::error!(error = %refusal(&error), "a checkpoint failed; the log gets longer"),
     }
 }
 

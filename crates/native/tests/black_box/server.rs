@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A server on a free port; when dropped, its firehose is audited and it is ended.
 ///
@@ -47,20 +48,37 @@ impl Server {
     }
 
     /// Starts a command that serves and waits until it is ready: it says so, and where.
-    pub(crate) fn run(mut command: Command) -> Self {
+    pub(crate) fn run(command: Command) -> Self {
+        Self::try_run(command)
+            .unwrap_or_else(|status| panic!("the server ended ({status}) before it was ready"))
+    }
+
+    /// The same, for servers that may fail.
+    pub(crate) fn try_run(mut command: Command) -> Result<Self, ExitStatus> {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         let port = loop {
             if stdout.read_line(&mut said).unwrap() == 0 {
-                panic!("the server ended ({:?}) before it was ready: {said}", child.wait());
+                return Err(child.wait().unwrap());
             }
             let url = said.lines().find_map(|line| line.trim().strip_prefix("url"));
             if let Some(port) = url.and_then(|url| url.rsplit(':').next()?.trim().parse::<u16>().ok()) {
                 break port;
             }
         };
-        Self { target: Target::new(&format!("http://127.0.0.1:{port}")), ended: false, child, stdout }
+        let target = Target::new(&format!("http://127.0.0.1:{port}"));
+        Ok(Self { target, ended: false, child, stdout })
+    }
+
+    /// Waits for its end, which it comes to by itself and soon.
+    pub(crate) fn wait_a_minute(&mut self) {
+        self.ended = true;
+        let start = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "the server goes on");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Ends it without a warning, as a power cut would.

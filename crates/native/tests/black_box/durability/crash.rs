@@ -11,7 +11,7 @@ fn what_was_acknowledged_survives_kill_in_the_middle_of_the_load() {
     while let Some(rounds) = run.next_directory() {
         let dir = tempfile::tempdir().unwrap();
         let mut server = Server::start(dir.path());
-        let mut world = block_on(World::begin(&server.target));
+        let mut world = block_on(World::begin(&server.target, 6));
         for round in 0..rounds {
             let time = run.load_time();
             block_on(world.load(server, &mut run.random, time));
@@ -26,8 +26,7 @@ fn what_was_acknowledged_survives_kill_in_the_middle_of_the_load() {
         }
         run.acknowledged += world.acknowledged;
         let size = world.size();
-        assert!(size.agents > 6, "no agent enrolled under load");
-        assert!(size.uploads > rounds && size.records > rounds, "{size} are too few to show anything");
+        assert!(size.agents > 6 && size.uploads > 0 && size.records > rounds, "{size}: that shows nothing");
         block_on(world.clear(&server.target));
         server.kill();
         nothing_is_left(dir.path());

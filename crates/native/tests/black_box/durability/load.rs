@@ -11,16 +11,21 @@ use rookery_testkit::keys::unique;
 use rookery_testkit::target::now;
 use rookery_testkit::{Answer, Target, TestAgent, TestKey};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Agents that enroll in one round at most, since each is checked in every round after it.
 const SIGNUPS: usize = 3;
+/// A server that answers nothing for so long hangs.
+const HANGING: Duration = Duration::from_secs(60);
 /// Signs for a second to come, so that a server that has just started takes it.
 const AHEAD: i64 = 2;
 
 /// An enrollment without an answer: it happened, or did not, or got half-way.
+#[derive(Clone)]
 pub(crate) struct Open {
     key: TestKey,
     handle: String,
@@ -37,7 +42,8 @@ pub(crate) struct Left {
     pub(crate) acknowledged: usize,
 }
 
-/// Loads a server and kills it after some time. Subscribers begin at these cursors.
+/// Loads a server and kills it: mostly some time after the first answer, however long that takes on a busy machine, and now and
+/// then some time after the first request. Subscribers begin at these cursors.
 pub(crate) async fn run(
     server: Server,
     writers: Vec<Writer>,
@@ -54,13 +60,17 @@ pub(crate) async fn run(
     let enrolling = tokio::spawn(enroll(target));
     // Some uploads are of the same bytes, so that they meet.
     let shared = bytes(50_000);
+    let answered = Arc::new(Notify::new());
     let tasks: Vec<JoinHandle<(Writer, usize)>> = writers
         .into_iter()
         .map(|writer| {
             let seed = random.below(1 << 31);
-            tokio::spawn(write(writer, Random(seed << 20 | seed), shared.clone()))
+            tokio::spawn(write(writer, Random(seed << 20 | seed), shared.clone(), Arc::clone(&answered)))
         })
         .collect();
+    if random.below(4) > 0 {
+        timeout(HANGING, answered.notified()).await.expect("the server answers");
+    }
     sleep(time).await;
     server.kill();
     let (mut writers, mut acknowledged) = (Vec::new(), 0);
@@ -81,10 +91,16 @@ pub(crate) async fn run(
 }
 
 /// Writes until the server is gone.
-async fn write(mut writer: Writer, mut random: Random, shared: Bytes) -> (Writer, usize) {
+async fn write(
+    mut writer: Writer,
+    mut random: Random,
+    shared: Bytes,
+    answered: Arc<Notify>,
+) -> (Writer, usize) {
     let mut acknowledged = 0;
     while writer.step(&mut random, &shared).await != Outcome::Unknown {
         acknowledged += 1;
+        answered.notify_one();
     }
     (writer, acknowledged)
 }
@@ -103,7 +119,7 @@ async fn enroll(target: Target) -> (Vec<Writer>, Option<Open>) {
     for _ in 0..SIGNUPS {
         let open = Open::new();
         let Some(answer) = open.send(&target).await else { return (enrolled, Some(open)) };
-        enrolled.push(Writer::new(TestAgent::of(&target, open.key, &answer)));
+        enrolled.push(Writer::new(open.enrolled(&target, &answer)));
     }
     (enrolled, None)
 }
@@ -127,8 +143,13 @@ impl Open {
     /// Tries again, with the same key, wherever it had got to: one account comes of it, with the handle that was asked for.
     pub(crate) async fn again(self, target: &Target) -> Writer {
         let answer = self.send(target).await.expect("the server answers");
-        let agent = TestAgent::of(target, self.key, &answer);
+        Writer::new(self.enrolled(target, &answer))
+    }
+
+    /// Who it is now.
+    pub(crate) fn enrolled(&self, target: &Target, answer: &Answer) -> TestAgent {
+        let agent = TestAgent::of(target, self.key.clone(), answer);
         assert!(agent.handle.starts_with(&self.handle), "{} instead of {}", agent.handle, self.handle);
-        Writer::new(agent)
+        agent
     }
 }

@@ -6,6 +6,10 @@
 //! | [`load`] | many of them at once, with new ones, subscribers and exports, until the server is gone |
 //! | [`check`] | what must hold afterwards |
 //! | [`crash`] | the process is killed |
+//! | [`log`] | what a layer in front of the files (`file_layer.c`) has noted |
+//! | [`disk`] | what a disk may have lost when the power goes |
+//! | [`power_loss`] | the power goes |
+//! | [`faults`] | a call fails |
 //!
 //! A run has rounds: load, an end, a start, checks. Rounds go on with what the last one left, for [`ROUNDS_OF_A_DIRECTORY`]
 //! rounds; then a new directory begins, since checks of all that ever happened would take ever longer. What happens and when
@@ -15,12 +19,22 @@
 //! | variable | |
 //! |---|---|
 //! | `ROOKERY_CRASH_ROUNDS`, `ROOKERY_CRASH_SEED` | rounds of [`crash`], and the seed |
+//! | `ROOKERY_POWER_ROUNDS`, `ROOKERY_POWER_SEED` | the same of [`power_loss`] |
+//! | `ROOKERY_FAULTS` | `all`, or some such as `17 full,18 io`, instead of a sample |
 
 #![expect(clippy::print_stdout, reason = "a run says its seed, and a long one how far it is")]
 
 mod check;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod faults;
 mod load;
+#[cfg(target_os = "linux")]
+mod log;
+#[cfg(target_os = "linux")]
+mod power_loss;
 mod writer;
 
 use crate::firehose::random::Random;

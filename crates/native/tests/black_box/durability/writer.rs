@@ -14,8 +14,8 @@ const NOTE: &str = "com.example.durable";
 const AHEAD: i64 = 2;
 
 /// What is at a path.
-#[derive(Clone, Debug)]
-pub(crate) struct Content {
+#[derive(Clone)]
+struct Content {
     cid: String,
     /// Which of the uploads it refers to.
     upload: Option<usize>,
@@ -25,6 +25,7 @@ pub(crate) struct Content {
 type Changes = BTreeMap<String, Option<Content>>;
 
 /// An upload that was acknowledged.
+#[derive(Clone)]
 struct Upload {
     blob: Value,
     bytes: Bytes,
@@ -42,13 +43,14 @@ pub(crate) enum Outcome {
 }
 
 /// An agent, what its repo must hold, and the one write whose answer it did not get.
+#[derive(Clone)]
 pub(crate) struct Writer {
     pub(crate) agent: TestAgent,
     records: BTreeMap<String, Content>,
     uploads: Vec<Upload>,
     open: Option<Changes>,
     /// Whether the server may say that it has failed.
-    may_fail: bool,
+    pub(crate) may_fail: bool,
 }
 
 impl Writer {
@@ -70,14 +72,14 @@ impl Writer {
 
     /// Any request.
     pub(crate) async fn step(&mut self, random: &mut Random, shared: &Bytes) -> Outcome {
-        match random.below(12) {
-            0..=2 => self.create(random).await,
-            3 | 4 => self.put(random).await,
-            5 => self.delete(random).await,
-            6 | 7 => self.batch(random).await,
-            8 => self.mistake().await,
-            9 => self.refer(random).await,
-            10 => self.upload(shared.clone()).await,
+        match random.below(11) {
+            0 | 1 => self.create(random).await,
+            2 | 3 => self.put(random).await,
+            4 => self.delete(random).await,
+            5 | 6 => self.batch(random).await,
+            7 => self.mistake().await,
+            8 => self.refer(random).await,
+            9 => self.upload(shared.clone()).await,
             _ => {
                 let length = usize::try_from(100 + random.below(8).pow(6)).unwrap();
                 let uploaded = self.upload(bytes(length)).await;
@@ -156,7 +158,7 @@ impl Writer {
         for answer in [one, two] {
             match answer {
                 Err(_) => outcome = Outcome::Unknown,
-                Ok(answer) if self.has_failed(&answer) => outcome = outcome.max(Outcome::Failed),
+                Ok(answer) if self.has_failed(&answer) => outcome = outcome.and(Outcome::Failed),
                 Ok(answer) => {
                     let blob = answer.ok()["blob"].clone();
                     assert_eq!(cid_of(&blob), Cid::raw(&bytes).to_string(), "{UPLOAD}");
@@ -184,6 +186,7 @@ impl Writer {
     }
 
     async fn write(&mut self, nsid: &str, input: Value, changes: Changes) -> Outcome {
+        assert!(self.open.is_none(), "whether the last write happened has to be looked up first");
         self.open = Some(changes);
         let Ok(answer) = self.agent.try_call(nsid, input).await else { return Outcome::Unknown };
         let changes = self.open.take().unwrap();
@@ -259,8 +262,8 @@ impl Writer {
 }
 
 impl Outcome {
-    /// The less certain of two.
-    fn max(self, other: Self) -> Self {
+    /// The worse of two.
+    pub(crate) fn and(self, other: Self) -> Self {
         if self == Self::Unknown || other == Self::Unknown {
             Self::Unknown
         } else if self == Self::Failed {

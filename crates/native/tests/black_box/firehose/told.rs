@@ -7,6 +7,7 @@ use rookery_testkit::firehose::{Auditor, Begin, Event, Frame, Subscription};
 use tokio::task::JoinHandle;
 
 /// The log of a server that is stopped and started, as its readers know it.
+#[derive(Clone)]
 pub(crate) struct Told {
     auditor: Auditor,
     /// Number and bytes of every event.
@@ -20,6 +21,7 @@ pub(crate) struct Live {
 }
 
 /// What somebody saw: the events after the cursor, or from some moment on.
+#[derive(Clone)]
 pub(crate) struct Seen {
     cursor: Option<u64>,
     events: Vec<(u64, Bytes)>,
