@@ -13,12 +13,14 @@ use rookery_testkit::{Answer, Target, TestAgent, TestKey};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// Agents that enroll in one round at most, since each is checked in every round after it.
 const SIGNUPS: usize = 3;
+/// Answers that a kill waits for at most.
+const ANSWERS: u64 = 40;
 /// A server that answers nothing for so long hangs.
 const HANGING: Duration = Duration::from_secs(60);
 /// Signs for a second to come, so that a server that has just started takes it.
@@ -42,7 +44,7 @@ pub(crate) struct Left {
     pub(crate) acknowledged: usize,
 }
 
-/// Loads a server and kills it: mostly some time after the first answer, however long that takes on a busy machine, and now and
+/// Loads a server and kills it: mostly some time after so many answers, however long they take on a busy machine, and now and
 /// then some time after the first request. Subscribers begin at these cursors.
 pub(crate) async fn run(
     server: Server,
@@ -60,7 +62,7 @@ pub(crate) async fn run(
     let enrolling = tokio::spawn(enroll(target));
     // Some uploads are of the same bytes, so that they meet.
     let shared = bytes(50_000);
-    let answered = Arc::new(Notify::new());
+    let answered = Arc::new(Semaphore::new(0));
     let tasks: Vec<JoinHandle<(Writer, usize)>> = writers
         .into_iter()
         .map(|writer| {
@@ -69,7 +71,8 @@ pub(crate) async fn run(
         })
         .collect();
     if random.below(4) > 0 {
-        timeout(HANGING, answered.notified()).await.expect("the server answers");
+        let answers = u32::try_from(random.below(ANSWERS)).unwrap();
+        timeout(HANGING, answered.acquire_many(answers)).await.expect("the server answers").unwrap().forget();
     }
     sleep(time).await;
     server.kill();
@@ -95,12 +98,12 @@ async fn write(
     mut writer: Writer,
     mut random: Random,
     shared: Bytes,
-    answered: Arc<Notify>,
+    answered: Arc<Semaphore>,
 ) -> (Writer, usize) {
     let mut acknowledged = 0;
     while writer.step(&mut random, &shared).await != Outcome::Unknown {
         acknowledged += 1;
-        answered.notify_one();
+        answered.add_permits(1);
     }
     (writer, acknowledged)
 }
