@@ -1,9 +1,9 @@
 //! One call to the file system fails: the disk is full, or there is an I/O error, or a write is cut short. Each request
 //! answers or says that it failed, the service goes on, and everything that was acknowledged is there.
 //!
-//! A run without a fault counts the calls; then each of them, or a sample, fails once. When an `fsync` fails the server ends
-//! ([decision](../../../../../docs/decisions/0006-a-failed-sync-ends-the-process.md)), and after it the power goes: what the next
-//! server found in memory must not be all there is.
+//! A run without a fault counts the calls; then each of them, or a sample, fails once. When an `fsync` of the database fails the
+//! server ends ([decision](../../../../../docs/decisions/0006-a-failed-sync-ends-the-process.md)). After each run the power goes:
+//! what the next server found in memory must not be all there is.
 
 use super::check::{World, files};
 use super::disk::Disk;

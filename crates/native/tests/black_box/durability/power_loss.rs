@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
@@ -101,18 +101,20 @@ fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/black_box/durability/file_layer.c");
-        let library =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("file_layer.{}.so", std::process::id()));
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (library, draft) = (dir.join("file_layer.so"), dir.join(format!("file_layer.{}", process::id())));
         let mut compiler = Command::new("cc");
         compiler
             .args(["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o"])
-            .arg(&library)
+            .arg(&draft)
             .arg(source);
         let Ok(output) = compiler.args(["-ldl", "-lpthread"]).output() else {
             println!("SKIPPED: there is no C compiler (cc) for the layer in front of the files");
             return None;
         };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Other runs of the tests may be using it.
+        fs::rename(draft, &library).unwrap();
         Some(library)
     });
     library.as_deref()

@@ -109,7 +109,7 @@ impl Writer {
         self.write(DELETE, json!({"collection": NOTE, "rkey": rkey}), changes).await
     }
 
-    /// `applyWrites` of up to 60 creates, updates and deletes.
+    /// `applyWrites` of up to 70 creates, updates and deletes.
     pub(crate) async fn batch(&mut self, random: &mut Random) -> Outcome {
         let (mut writes, mut changes) = (Vec::new(), Changes::new());
         for _ in 0..1 + random.below(8).pow(2) {
