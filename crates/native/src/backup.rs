@@ -5,6 +5,7 @@
 //!
 //! The copy is made under another name and gets its own when all of it is on disk: a backup is whole, or it is not there.
 
+use crate::data_dir::sync_dir;
 use crate::sqlite::{Snapshot, open_copy};
 use anyhow::{Context, Result, bail, ensure};
 use rookery_pds::store;
@@ -63,7 +64,7 @@ pub(crate) fn run(from: &Path, to: &Path) -> Result<()> {
     sync_all(&unfinished).context("cannot write the backup to disk")?;
     fs::rename(&unfinished, to)
         .and_then(|()| {
-            sync(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+            sync_dir(to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
         })
         .with_context(|| format!("cannot give the backup its name, {}", to.display()))?;
 
@@ -190,7 +191,7 @@ fn sync_all(dir: &Path) -> io::Result<()> {
         let path = entry?.path();
         if path.is_dir() { sync_dirs(&path)? } else { File::open(&path)?.sync_all()? }
     }
-    sync(dir)
+    sync_dir(dir)
 }
 
 fn sync_dirs(dir: &Path) -> io::Result<()> {
@@ -200,12 +201,7 @@ fn sync_dirs(dir: &Path) -> io::Result<()> {
             sync_dirs(&entry.path())?;
         }
     }
-    sync(dir)
-}
-
-/// Makes the names in a directory durable. Where directories cannot be opened, they are so by themselves.
-fn sync(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+    sync_dir(dir)
 }
 
 /// Says now and then how far it is, on stderr.

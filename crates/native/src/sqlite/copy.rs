@@ -54,7 +54,7 @@ pub(crate) fn open_copy(
     path: &Path,
     body: impl FnOnce(&dyn Sql) -> Result<(), SqlError>,
 ) -> Result<(), SqlError> {
-    let connection = open_writer(path, BUSY).map_err(refused)?;
+    let (connection, _) = open_writer(path, BUSY).map_err(refused)?;
     let found: String =
         connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(refused)?;
     if found != "ok" {

@@ -11,7 +11,8 @@
 //! commit is done.
 
 use super::connection::{
-    LOG_PAGE, LogPages, checkpoint, control, end_the_process, execute, is_undone, open_writer, refusal, roll_back,
+    LOG_PAGE, LogPages, checkpoint, control, end_the_process, execute, is_undone, open_writer, refusal,
+    roll_back,
 };
 use super::{Bounds, perform};
 use crate::data_dir::sync_dir;
