@@ -1,5 +1,6 @@
 //! From the beginning of the log to its end, as fast as it comes.
 
+use crate::agents;
 use crate::figures::{Meter, print, rate, real, round};
 use crate::floor;
 use crate::host::Host;
@@ -34,9 +35,10 @@ pub(crate) struct Backfill {
 
 impl Backfill {
     pub(crate) async fn run(&self, host: &Host) -> Result<()> {
-        let agents = writers::enroll(host, self.agents).await?;
-        let written = writers::run(host, writers::sign(host, &agents, self.events, self.size)?, None).await?;
-        let last = written.into_iter().map(|write| write.rev).max().context("nothing was written")?;
+        let agents = agents::enroll(host, self.agents).await?;
+        let signed = writers::sign(host, &agents, self.events, self.size)?;
+        let written = writers::run(host, signed, self.agents, None).await?;
+        let last = written.into_iter().map(|write| write.value).max().context("nothing was written")?;
 
         // Revs are in order for each account only: a few events may come after this one, and are left out.
         let progress = Progress::start("events looked at", self.events);

@@ -1,10 +1,11 @@
 //! A whole repo as CAR.
 
+use crate::agents;
 use crate::figures::{Meter, megabytes, print, real, round};
 use crate::floor;
 use crate::host::Host;
 use crate::progress::say;
-use crate::writers;
+use crate::writers::{self, Order};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use clap::Parser;
@@ -32,15 +33,15 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(&self, host: &Host) -> Result<()> {
-        let agents = writers::enroll(host, 1).await?;
+        let agents = agents::enroll(host, 1).await?;
         let agent = agents.first().context("no agent")?;
-        writers::fill(host, agent, self.records, self.size).await?;
+        writers::fill(host, agent, 0..self.records, self.size, Order::Append).await?;
         let before_mb = host.usage().map(|usage| megabytes(usage.peak_kb));
         let meter = Meter::start(host);
         let (mut best, mut bytes) = (Duration::MAX, 0);
         for _ in 0..self.times {
             let start = Instant::now();
-            bytes = download(host, &agent.did).await?;
+            bytes = download(host, agent.did()).await?;
             best = best.min(start.elapsed());
         }
         let used = meter.stop();

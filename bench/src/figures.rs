@@ -1,6 +1,7 @@
 //! Numbers fit for a table.
 
-use crate::host::{Host, Usage, own_usage};
+use crate::host::Host;
+use crate::process::{Usage, own_usage};
 use crate::progress::say;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -59,7 +60,12 @@ impl Spread {
     }
 
     pub(crate) fn json(self) -> Value {
-        json!({ "p50_ms": self.p50_ms, "p99_ms": self.p99_ms })
+        json!({ "p50_ms": self.p50_ms, "p99_ms": self.p99_ms, "p99_of_p50": self.ratio().map(round) })
+    }
+
+    /// How many times the median the slowest of a hundred takes.
+    pub(crate) fn ratio(self) -> Option<f64> {
+        (self.p50_ms > 0.0).then(|| self.p99_ms / self.p50_ms)
     }
 }
 
@@ -76,6 +82,8 @@ pub(crate) struct Used {
     pub(crate) own_cpu_s: Option<f64>,
     pub(crate) rss_mb: Option<f64>,
     pub(crate) peak_mb: Option<f64>,
+    /// Bytes that went to storage.
+    pub(crate) stored: Option<u64>,
 }
 
 impl<'a> Meter<'a> {
@@ -93,6 +101,9 @@ impl<'a> Meter<'a> {
             own_cpu_s: between(self.own_before, own_after),
             rss_mb: after.map(|usage| megabytes(usage.rss_kb)),
             peak_mb: after.map(|usage| megabytes(usage.peak_kb)),
+            stored: after
+                .zip(self.before)
+                .and_then(|(after, before)| after.stored?.checked_sub(before.stored?)),
         }
     }
 }
@@ -112,6 +123,11 @@ impl Used {
             "server_peak_mb": self.peak_mb,
         })
     }
+}
+
+/// For sentences: what could not be read is unknown.
+pub(crate) fn or_unknown(number: Option<f64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), |number| round(number).to_string())
 }
 
 pub(crate) fn megabytes(kilobytes: u64) -> f64 {

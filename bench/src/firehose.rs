@@ -1,6 +1,7 @@
 //! Live: agents write, and everybody who is subscribed gets every event.
 
-use crate::figures::{Meter, Spread, megabytes, print, rate, real, round};
+use crate::agents::{self, Agent};
+use crate::figures::{Meter, Spread, megabytes, or_unknown, print, rate, real, round};
 use crate::floor;
 use crate::host::Host;
 use crate::progress::{Progress, say};
@@ -9,7 +10,6 @@ use crate::writers::{self, Written};
 use anyhow::{Result, bail};
 use clap::Parser;
 use futures_util::future::try_join_all;
-use rookery_testkit::TestAgent;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -55,14 +55,14 @@ struct Delivered {
 
 impl Firehose {
     pub(crate) async fn run(&self, host: &Host) -> Result<()> {
-        let agents = writers::enroll(host, self.agents).await?;
+        let agents = agents::enroll(host, self.agents).await?;
         for subscribers in &self.subscribers {
             self.run_with(host, &agents, *subscribers).await?;
         }
         Ok(())
     }
 
-    async fn run_with(&self, host: &Host, agents: &[TestAgent], subscribers: usize) -> Result<()> {
+    async fn run_with(&self, host: &Host, agents: &[Agent], subscribers: usize) -> Result<()> {
         let signed = writers::sign(host, agents, self.events, self.size)?;
         let readers = u64::try_from(subscribers)?;
         let total = self.events * readers;
@@ -70,9 +70,10 @@ impl Firehose {
         let mut reading = self.subscribe(host, subscribers, &progress).await?;
         let idle_mb = host.usage().map(|usage| megabytes(usage.rss_kb));
 
+        let commits_before = host.store().await?.commits;
         let meter = Meter::start(host);
         let start = Instant::now();
-        let written = writers::run(host, signed, self.rate).await?;
+        let written = writers::run(host, signed, self.agents, self.rate).await?;
         let writing = start.elapsed();
         let got = collect(&mut reading, &progress, start).await?;
         let used = meter.stop();
@@ -81,6 +82,13 @@ impl Firehose {
             bail!("{} of {total} events were delivered: is somebody else using the server?", got.frames);
         }
         let (from_request, from_answer) = lags(&written, &got);
+        let writes = Spread::of(written.iter().map(Written::time).collect());
+        // The time between two group commits; paced, they wait for the writes.
+        let commits =
+            host.store().await?.commits.zip(commits_before).map(|(now, before)| now.saturating_sub(before));
+        let group_ms = commits
+            .filter(|commits| *commits > 0 && self.rate.is_none())
+            .map(|commits| writing.as_secs_f64() * 1e3 / real(commits));
 
         let frame = usize::try_from(got.bytes / got.frames.max(1))?;
         say("the floor: the same bytes over plain sockets");
@@ -96,6 +104,9 @@ impl Firehose {
                 "delivered_per_s": round(delivered),
                 "delivered_mb_per_s": round(real(got.bytes) / 1e6 / delivering.as_secs_f64()),
                 "lag_from_request": from_request.json(), "lag_from_answer": from_answer.json(),
+                "write": writes.json(), "group_commit_ms": group_ms.map(round),
+                "lag_p99_in_writes": (writes.p50_ms > 0.0).then(|| round(from_request.p99_ms / writes.p50_ms)),
+                "lag_p99_in_group_commits": group_ms.map(|group| round(from_request.p99_ms / group)),
                 "out_of_order": got.out_of_order,
                 "server_cpu_us_per_delivery": cpu,
                 "server_cpu_us_per_event": used.server_us_per(self.events),
@@ -104,11 +115,14 @@ impl Firehose {
             }),
             &format!(
                 "firehose, {subscribers} subscribers: {:.0} events/s written, {delivered:.0} deliveries/s ({:.0} % of plain \
-                 sockets), lag p50 {} ms, p99 {} ms, {} us of CPU a delivery, {} MB",
+                 sockets), lag p50 {} ms, p99 {} ms (a write: p50 {} ms; between group commits: {} ms), {} us of CPU a delivery, \
+                 {} MB",
                 rate(self.events, writing),
                 100.0 * delivered / bare,
                 from_request.p50_ms,
                 from_request.p99_ms,
+                writes.p50_ms,
+                or_unknown(group_ms),
                 or_unknown(cpu),
                 or_unknown(used.rss_mb),
             ),
@@ -160,14 +174,10 @@ async fn collect(reading: &mut JoinSet<Got>, progress: &Progress, start: Instant
 
 /// From a request to the event, and from its answer to the event (0 where the event was faster).
 fn lags(written: &[Written], got: &Delivered) -> (Spread, Spread) {
-    let by_rev: HashMap<&str, &Written> = written.iter().map(|write| (write.rev.as_str(), write)).collect();
+    let by_rev: HashMap<&str, &Written> = written.iter().map(|write| (write.value.as_str(), write)).collect();
     let found = || got.commits.iter().filter_map(|(rev, at)| Some((by_rev.get(rev.as_str())?, *at)));
     (
         Spread::of(found().map(|(write, at)| at.saturating_duration_since(write.sent)).collect()),
         Spread::of(found().map(|(write, at)| at.saturating_duration_since(write.answered)).collect()),
     )
-}
-
-fn or_unknown(number: Option<f64>) -> String {
-    number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
 }

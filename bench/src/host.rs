@@ -1,28 +1,24 @@
 //! The server under load: started here, or found at a URL.
 
+use crate::process::{Usage, usage};
+use crate::started::{End, Started};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::Args;
+use http_body_util::Full;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rookery_testkit::Target;
-use std::fs;
-use std::io::{BufRead, BufReader};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-use tempfile::TempDir;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-
-/// Connections that the server is told to take at a time.
-const SUBSCRIBERS: &str = "20000";
-/// USER_HZ, which Linux fixes at 100 for programs.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Which server.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Where {
     /// Start this program with `serve` on a data directory of its own, which is removed afterwards
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "url", required_unless_present = "url")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "url")]
     serve: Option<PathBuf>,
     /// Use the server at this origin (plain http, on this machine)
     #[arg(long)]
@@ -30,6 +26,9 @@ pub(crate) struct Where {
     /// Its process, to read processor time and memory of
     #[arg(long, requires = "url")]
     pid: Option<u32>,
+    /// It has accounts with passwords and sessions, not WelcomeMat: another PDS, to compare with
+    #[arg(long, requires = "url")]
+    sessions: bool,
     /// Where the data directory and the file of the fsync floor go [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -39,60 +38,71 @@ pub(crate) struct Where {
 pub(crate) struct Host {
     pub(crate) target: Target,
     pid: Option<u32>,
+    sessions: bool,
     /// A directory on the disk to measure.
     dir: PathBuf,
     started: Option<Started>,
+    /// From its start to its first answer, where it was started here.
+    pub(crate) start_up: Option<Duration>,
 }
 
-/// A server that this process started; ended when dropped, before its directory is removed.
-struct Started {
-    child: Child,
-    _dir: TempDir,
-}
-
-/// What a process has used so far.
+/// What the store says it has done since the server started; none where it does not say.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    /// On all processors, in user mode and in the kernel.
-    pub(crate) cpu: Duration,
-    /// Memory now, in kilobytes.
-    pub(crate) rss_kb: u64,
-    /// The most memory at any time, in kilobytes.
-    pub(crate) peak_kb: u64,
+pub(crate) struct StoreCounts {
+    /// Group commits: fsyncs.
+    pub(crate) commits: Option<u64>,
+    /// Rows that were inserted, updated or deleted.
+    pub(crate) rows: Option<u64>,
+    /// Bytes that went into the write-ahead log.
+    pub(crate) log_bytes: Option<u64>,
 }
+
+/// Sends requests, one after the other.
+pub(crate) type Http = SendRequest<Full<Bytes>>;
 
 impl Host {
     /// Starts it, or looks whether it is there.
     pub(crate) async fn open(place: &Where) -> Result<Self> {
         let dir = place.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let (url, pid, started) = match (&place.serve, &place.url) {
-            (Some(program), _) => {
-                let (started, url) = start(program, &dir)?;
-                (url, Some(started.child.id()), Some(started))
+        match (&place.serve, &place.url) {
+            (Some(program), _) => Self::of(Started::new(program, &dir)?, dir).await,
+            (None, Some(url)) => {
+                let (target, pid) = (Target::new(url), place.pid);
+                let host = Self { target, pid, sessions: place.sessions, dir, started: None, start_up: None };
+                host.health().await?;
+                Ok(host)
             }
-            (None, Some(url)) => (url.clone(), place.pid, None),
-            (None, None) => bail!("either --serve or --url is needed"),
-        };
-        let host = Self { target: Target::new(&url), pid, dir, started };
-        let health = format!("{url}/xrpc/_health");
-        let answer = host.target.try_send("GET", &health, &[], Bytes::new()).await;
-        answer.with_context(|| format!("no server answers at {url}"))?;
+            (None, None) => {
+                bail!("name a server: --serve target/release/rookery, or --url of one that is there")
+            }
+        }
+    }
+
+    /// Ends the server and starts it again on the same data, at another port.
+    pub(crate) async fn restart(mut self, end: End) -> Result<Self> {
+        let mut started =
+            self.started.take().context("only a server that is started here can be started again")?;
+        started.restart(end)?;
+        Self::of(started, self.dir).await
+    }
+
+    async fn of(started: Started, dir: PathBuf) -> Result<Self> {
+        let (target, pid) = (Target::new(&started.url), Some(started.pid()));
+        let since = started.since;
+        let mut host = Self { target, pid, sessions: false, dir, started: Some(started), start_up: None };
+        host.health().await?;
+        host.start_up = Some(Instant::now().saturating_duration_since(since));
         Ok(host)
     }
 
     /// A connection of its own.
     pub(crate) async fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect(self.target.authority()).await.context("cannot connect")?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        connect(self.target.authority()).await
     }
 
     /// An HTTP/1.1 connection of its own.
     pub(crate) async fn http(&self) -> Result<Http> {
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await?)).await?;
-        tokio::spawn(connection);
-        Ok(sender)
+        connect_http(self.target.authority()).await
     }
 
     /// What it has used, where that can be read.
@@ -100,84 +110,46 @@ impl Host {
         self.pid.and_then(usage)
     }
 
+    /// What its store counted.
+    pub(crate) async fn store(&self) -> Result<StoreCounts> {
+        let health = self.health().await?;
+        let count = |name: &str| health.pointer(&format!("/store/{name}")).and_then(Value::as_u64);
+        Ok(StoreCounts { commits: count("commits"), rows: count("rows"), log_bytes: count("logBytes") })
+    }
+
     /// Where the disk is measured.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
-}
 
-/// Sends requests, one after the other.
-pub(crate) type Http = hyper::client::conn::http1::SendRequest<http_body_util::Full<Bytes>>;
+    /// The directory with its data, where it was started here.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.started.as_ref().map(Started::data)
+    }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        if let Some(started) = &mut self.started {
-            // It may have ended already.
-            let _ = started.child.kill();
-            let _ = started.child.wait();
-        }
+    /// Whether accounts have sessions instead of keys.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.sessions
+    }
+
+    async fn health(&self) -> Result<Value> {
+        let url = &self.target.url;
+        let answer = self.target.try_send("GET", &format!("{url}/xrpc/_health"), &[], Bytes::new()).await;
+        let answer = answer.with_context(|| format!("no server answers at {url}"))?;
+        serde_json::from_slice(&answer.body).with_context(|| format!("{url} is no PDS"))
     }
 }
 
-fn start(program: &Path, dir: &Path) -> Result<(Started, String)> {
-    let dir = TempDir::with_prefix_in("rookery-bench-", dir).context("cannot make a data directory")?;
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("ROOKERY_") {
-            command.env_remove(name);
-        }
-    }
-    command
-        .env("ROOKERY_RATE_LIMITS", "off")
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--subscribers", SUBSCRIBERS])
-        .args(["--subscriber-lag", "100000000", "--data-dir"])
-        .arg(dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-    let stdout = child.stdout.take().context("no stdout")?;
-    let started = Started { child, _dir: dir };
-    // The banner names the URL.
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
-        let port = line.trim().strip_prefix("url").and_then(|url| url.rsplit(':').next());
-        if let Some(port) = port.and_then(|port| port.trim().parse::<u16>().ok()) {
-            return Ok((started, format!("http://127.0.0.1:{port}")));
-        }
-    }
-    bail!("{} ended before it was ready", program.display())
+/// A connection.
+pub(crate) async fn connect(authority: &str) -> Result<TcpStream> {
+    let stream = TcpStream::connect(authority).await.context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-/// From `/proc`; none on other systems.
-fn usage(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before the parenthesis may hold anything. utime and stime are the 14th and 15th fields.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: u32 =
-        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kilobytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    Some(Usage { cpu: TICK * ticks, rss_kb: kilobytes("VmRSS:")?, peak_kb: kilobytes("VmHWM:")? })
-}
-
-/// What this process has used.
-pub(crate) fn own_usage() -> Option<Usage> {
-    usage(std::process::id())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn processor_time_and_memory_of_a_process_can_be_read() {
-        let before = own_usage().unwrap();
-        assert!(before.rss_kb > 0 && before.peak_kb >= before.rss_kb, "{before:?}");
-        while own_usage().unwrap().cpu < before.cpu + TICK {}
-        assert!(usage(0).is_none());
-    }
+/// A connection that speaks HTTP/1.1.
+pub(crate) async fn connect_http(authority: &str) -> Result<Http> {
+    let (sender, connection) = handshake(TokioIo::new(connect(authority).await?)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }

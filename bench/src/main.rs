@@ -1,4 +1,4 @@
-//! Figures of a running server: how fast it writes, tells, replays and exports.
+//! Figures of a running server: how fast it writes, reads, tells, replays and exports, and what it takes.
 //!
 //! Every figure that depends on the machine comes with a *floor* from the same run: what the machine does when nothing but
 //! the bytes is moved. The load comes from this process, on the same machine; it is kept cheap (requests are signed
@@ -8,24 +8,33 @@
 
 #![expect(clippy::disallowed_methods, reason = "it measures from outside, with a clock of its own")]
 
+mod agents;
 mod backfill;
+mod batch;
+mod burst;
+mod cores;
 mod export;
 mod figures;
 mod firehose;
 mod floor;
+mod grow;
+mod hello;
 mod host;
+mod keys;
+mod load;
+mod process;
 mod progress;
+mod read;
+mod rest;
+mod signup;
+mod started;
 mod subscriber;
 mod write;
 mod writers;
 
 use anyhow::Result;
-use backfill::Backfill;
 use clap::{Parser, Subcommand};
-use export::Export;
-use firehose::Firehose;
 use host::{Host, Where};
-use write::Write;
 
 /// Measures a Rookery server
 ///
@@ -41,13 +50,36 @@ struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
-    Firehose(Firehose),
-    Backfill(Backfill),
-    Export(Export),
-    Write(Write),
-    /// Everything with its defaults, each on a server of its own
+    Write(write::Write),
+    Batch(batch::Batch),
+    Grow(grow::Grow),
+    Read(read::Read),
+    Signup(signup::Signup),
+    Burst(burst::Burst),
+    Firehose(firehose::Firehose),
+    Backfill(backfill::Backfill),
+    Export(export::Export),
+    Rest(rest::Rest),
+    /// Everything, in sizes that take some minutes, each on a server of its own
     All,
+    #[command(hide = true)]
+    Hello(hello::Hello),
 }
+
+/// What `all` runs.
+const ALL: [&[&str]; 11] = [
+    &["write"],
+    &["write", "--agents", "50", "--algorithm", "ed25519"],
+    &["batch"],
+    &["grow", "--sizes", "1000,10000,50000"],
+    &["read"],
+    &["signup"],
+    &["burst"],
+    &["firehose", "--subscribers", "1,100,1000"],
+    &["backfill"],
+    &["export"],
+    &["rest", "--accounts", "2000"],
+];
 
 fn main() -> Result<()> {
     let bench = Bench::parse();
@@ -57,18 +89,32 @@ fn main() -> Result<()> {
 
 impl Bench {
     async fn run(&self) -> Result<()> {
-        match &self.scenario {
-            Scenario::Firehose(firehose) => firehose.run(&Host::open(&self.place).await?).await,
-            Scenario::Backfill(backfill) => backfill.run(&Host::open(&self.place).await?).await,
-            Scenario::Export(export) => export.run(&Host::open(&self.place).await?).await,
-            Scenario::Write(write) => write.run(&Host::open(&self.place).await?).await,
-            Scenario::All => {
-                let none: [&str; 1] = [""];
-                Write::parse_from(none).run(&Host::open(&self.place).await?).await?;
-                Firehose::parse_from(none).run(&Host::open(&self.place).await?).await?;
-                Backfill::parse_from(none).run(&Host::open(&self.place).await?).await?;
-                Export::parse_from(none).run(&Host::open(&self.place).await?).await
-            }
+        if !matches!(self.scenario, Scenario::All) {
+            return self.scenario.run(&self.place).await;
+        }
+        for arguments in ALL {
+            let one = Self::parse_from(["rookery-bench"].iter().chain(arguments));
+            Box::pin(one.scenario.run(&self.place)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Scenario {
+    async fn run(&self, place: &Where) -> Result<()> {
+        match self {
+            Self::Write(write) => write.run(&Host::open(place).await?).await,
+            Self::Batch(batch) => batch.run(&Host::open(place).await?).await,
+            Self::Grow(grow) => grow.run(place).await,
+            Self::Read(read) => read.run(&Host::open(place).await?).await,
+            Self::Signup(signup) => signup.run(&Host::open(place).await?).await,
+            Self::Burst(burst) => burst.run(&Host::open(place).await?).await,
+            Self::Firehose(firehose) => firehose.run(&Host::open(place).await?).await,
+            Self::Backfill(backfill) => backfill.run(&Host::open(place).await?).await,
+            Self::Export(export) => export.run(&Host::open(place).await?).await,
+            Self::Rest(rest) => rest.run(place).await,
+            Self::Hello(hello) => hello.run().await,
+            Self::All => Ok(()),
         }
     }
 }
@@ -81,8 +127,13 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed_and_every_scenario_has_defaults() {
         Bench::command().debug_assert();
-        for scenario in ["firehose", "backfill", "export", "write", "all"] {
-            Bench::try_parse_from(["rookery-bench", "--url", "http://127.0.0.1:1", scenario]).unwrap();
+        let scenarios = Bench::command();
+        for scenario in scenarios.get_subcommands().filter(|scenario| scenario.get_name() != "hello") {
+            let arguments = ["rookery-bench", "--url", "http://127.0.0.1:1", scenario.get_name()];
+            Bench::try_parse_from(arguments).unwrap();
+        }
+        for arguments in ALL {
+            Bench::try_parse_from(["rookery-bench"].iter().chain(arguments)).unwrap();
         }
     }
 }

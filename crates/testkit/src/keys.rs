@@ -1,5 +1,6 @@
 //! Agents' keys, also such as no host may take.
 
+use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -45,7 +46,25 @@ impl TestKey {
     /// always the same one.
     pub fn rsa(index: usize) -> Self {
         static KEYS: [OnceLock<TestKey>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
-        KEYS[index].get_or_init(|| Self::rsa_of(KeySize::Rsa4096)).clone()
+        KEYS[index].get_or_init(Self::new_rsa).clone()
+    }
+
+    /// A new RSA key of 4096 bits: some seconds of work.
+    pub fn new_rsa() -> Self {
+        Self::rsa_of(KeySize::Rsa4096)
+    }
+
+    /// The RSA key in a PKCS#8 document.
+    pub fn rsa_from_pkcs8(document: &[u8]) -> Option<Self> {
+        RsaKeyPair::from_pkcs8(document).ok().map(Self::of_pair)
+    }
+
+    /// An RSA key as a PKCS#8 document; none for other keys.
+    pub fn rsa_to_pkcs8(&self) -> Option<Vec<u8>> {
+        match &self.0.secret {
+            Secret::Rsa(pair) => Some(pair.as_der().unwrap().as_ref().to_vec()),
+            Secret::P256(_) | Secret::Ed25519(_) => None,
+        }
     }
 
     /// A new RSA key of 2048 bits: too short.
@@ -54,7 +73,10 @@ impl TestKey {
     }
 
     fn rsa_of(size: KeySize) -> Self {
-        let pair = RsaKeyPair::generate(size).unwrap();
+        Self::of_pair(RsaKeyPair::generate(size).unwrap())
+    }
+
+    fn of_pair(pair: RsaKeyPair) -> Self {
         let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
         let jwk = PublicJwk::Rsa {
             n: n.big_endian_without_leading_zero().into(),

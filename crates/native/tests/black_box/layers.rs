@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("rookery-client", &["rookery-atproto", "rookery-auth"]),
     ("rookery", &["rookery-atproto", "rookery-auth", "rookery-pds", "rookery-client"]),
     ("rookery-testkit", &["rookery-atproto", "rookery-auth", "rookery-client"]),
-    ("rookery-bench", &["rookery-atproto", "rookery-client", "rookery-testkit"]),
+    ("rookery-bench", &["rookery-atproto", "rookery-auth", "rookery-client", "rookery-testkit"]),
 ];
 
 /// Crates that compile to wasm and ask a host for everything.
