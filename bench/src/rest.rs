@@ -55,7 +55,7 @@ impl Rest {
         let connections = CONNECTIONS.min(self.accounts);
         let agents = agents::measured(&host, &Keys::es256(), self.accounts, connections).await?.agents;
         self.write(&host, &agents).await?;
-        // What the log holds and what was allocated meanwhile is not part of being at rest.
+        // Started again, so that what the load left in memory and in the log does not count.
         let host = host.restart(End::Terminate).await?;
         let full = AtRest::of(&host)?;
         full.print("full", self.accounts, Some(empty));
@@ -66,6 +66,7 @@ impl Rest {
         let writers = agents::enroll(&host, CONNECTIONS).await?;
         let signed = writers::sign(&host, &writers, self.writes, self.size)?;
         writers::run(&host, signed, CONNECTIONS, None).await?;
+        // What it will find: starting may already take from it.
         let log = host.data().map(log_bytes).transpose()?.unwrap_or_default();
         let host = host.restart(End::Kill).await?;
         let crashed = AtRest { log_bytes: log, ..AtRest::of(&host)? };
@@ -116,7 +117,7 @@ impl AtRest {
             &json!({
                 "scenario": "rest", "state": state, "accounts": accounts, "start_up_ms": start_up,
                 "server_mb": self.mb, "above_empty_mb": added.map(round), "data_mb": round(data_mb),
-                "log_mb_at_start": round(real(self.log_bytes) / 1e6),
+                "log_mb": round(real(self.log_bytes) / 1e6),
             }),
             &format!(
                 "{state}, {accounts} accounts, {data_mb:.0} MB of data: started in {} ms, {} MB of memory",
