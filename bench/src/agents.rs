@@ -60,6 +60,11 @@ impl Agent {
     }
 }
 
+/// What lets them in, for figures.
+pub(crate) fn credential(host: &Host, keys: &Keys) -> &'static str {
+    if host.has_sessions() { "session" } else { keys.algorithm.name() }
+}
+
 /// So many agents, with quick keys.
 pub(crate) async fn enroll(host: &Host, count: usize) -> Result<Vec<Agent>> {
     enroll_with(host, &Keys::es256(), count).await

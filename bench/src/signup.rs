@@ -49,7 +49,7 @@ impl Signup {
         print(
             &json!({
                 "scenario": "signup", "signups": count, "connections": self.connections,
-                "algorithm": self.keys.algorithm.name(), "signups_per_s": round(per_s), "time": times.json(),
+                "credential": agents::credential(host, &self.keys), "signups_per_s": round(per_s), "time": times.json(),
                 "server_cpu_us_per_signup": cpu, "used": enrolled.used.json(),
                 "floor_fsyncs_per_s": round(floor), "of_floor": round(per_s / floor),
                 "floor_cpu": least.json(verified, SIGNED), "cpu_of_floor": of_least.map(round),
@@ -57,7 +57,7 @@ impl Signup {
             &format!(
                 "{per_s:.0} signups/s ({}) over {} connections, p50 {} ms, p99 {} ms, {} us of CPU each ({} us of HTTP and \
                  signatures)",
-                self.keys.algorithm.name(),
+                agents::credential(host, &self.keys),
                 self.connections,
                 times.p50_ms,
                 times.p99_ms,

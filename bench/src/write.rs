@@ -76,7 +76,7 @@ impl Write {
         print(
             &json!({
                 "scenario": "write", "agents": count, "connections": connections,
-                "algorithm": self.keys.algorithm.name(), "records": self.events, "written_per_s": round(per_s),
+                "credential": agents::credential(host, &self.keys), "records": self.events, "written_per_s": round(per_s),
                 "time": times.json(), "server_cpu_us_per_write": cpu, "used": used.json(),
                 "floor_fsyncs_per_s": round(floor), "of_floor": round(per_s / floor),
                 "floor_cpu": least.json(verified, 1), "cpu_of_floor": of_least.map(round), "floor_http": bare.json(),
@@ -84,7 +84,7 @@ impl Write {
             &format!(
                 "write, {count} agents ({}) over {connections} connections: {per_s:.0} records/s, p50 {} ms, p99 {} ms \
                  ({floor:.0} fsyncs/s by themselves), {} us of CPU each ({} us of HTTP and signatures)",
-                self.keys.algorithm.name(),
+                agents::credential(host, &self.keys),
                 times.p50_ms,
                 times.p99_ms,
                 or_unknown(cpu),
