@@ -47,7 +47,7 @@ pub(crate) struct Host {
 }
 
 /// What the store says it has done since the server started; none where it does not say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreCounts {
     /// Group commits: fsyncs.
     pub(crate) commits: Option<u64>,
@@ -112,9 +112,7 @@ impl Host {
 
     /// What its store counted.
     pub(crate) async fn store(&self) -> Result<StoreCounts> {
-        let health = self.health().await?;
-        let count = |name: &str| health.pointer(&format!("/store/{name}")).and_then(Value::as_u64);
-        Ok(StoreCounts { commits: count("commits"), rows: count("rows"), log_bytes: count("logBytes") })
+        Ok(StoreCounts::of(&self.health().await?))
     }
 
     /// Where the disk is measured.
@@ -140,6 +138,13 @@ impl Host {
     }
 }
 
+impl StoreCounts {
+    fn of(health: &Value) -> Self {
+        let count = |name: &str| health.pointer(&format!("/store/{name}")).and_then(Value::as_u64);
+        Self { commits: count("commits"), rows: count("rows"), log_bytes: count("logBytes") }
+    }
+}
+
 /// A connection.
 pub(crate) async fn connect(authority: &str) -> Result<TcpStream> {
     let stream = TcpStream::connect(authority).await.context("cannot connect")?;
@@ -152,4 +157,19 @@ pub(crate) async fn connect_http(authority: &str) -> Result<Http> {
     let (sender, connection) = handshake(TokioIo::new(connect(authority).await?)).await?;
     tokio::spawn(connection);
     Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn counts_of_the_store_are_read_where_they_are_told() {
+        let health =
+            json!({"version": "1", "store": {"commits": 3, "jobs": 8, "rows": 40, "logBytes": 98_304}});
+        let counts = StoreCounts { commits: Some(3), rows: Some(40), log_bytes: Some(98_304) };
+        assert_eq!(StoreCounts::of(&health), counts);
+        assert_eq!(StoreCounts::of(&json!({"version": "1"})), StoreCounts::default());
+    }
 }

@@ -1,7 +1,7 @@
 //! Records that are created, each acknowledged once it is on disk.
 
 use crate::agents;
-use crate::figures::{Meter, Spread, or_unknown, print, rate, round};
+use crate::figures::{Meter, Spread, or_unknown, per, print, rate, real, round};
 use crate::floor::{self, Least};
 use crate::hello;
 use crate::host::Host;
@@ -31,7 +31,7 @@ pub(crate) struct Write {
     /// Agents that write, in turn; one run for each number
     #[arg(long, value_delimiter = ',', default_value = "1,32")]
     agents: Vec<usize>,
-    /// Connections they share: that many write at the same time [default: 32, or one for each agent where there are fewer]
+    /// Connections they share, at most one for each: that many write at the same time [default: 32]
     #[arg(long)]
     connections: Option<usize>,
     #[command(flatten)]
@@ -59,11 +59,14 @@ impl Write {
             "signing takes so long that the proofs are too old: use fewer --events"
         );
         let sample = (signed.first().context("nothing to write")?.clone(), ANSWER);
+        let commits_before = host.store().await?.commits;
         let meter = Meter::start(host);
         let start = Instant::now();
         let written = writers::run(host, signed, connections, None).await?;
         let time = start.elapsed();
         let used = meter.stop();
+        let commits = host.store().await?.commits.zip(commits_before);
+        let commits = commits.map(|(now, before)| now.saturating_sub(before));
         let times = Spread::of(written.iter().map(Written::time).collect());
         say("the floor: appends with an fsync each, HTTP without anything to do, signatures");
         let floor = floor::appends(host.dir(), APPEND, FLOOR)?;
@@ -78,6 +81,7 @@ impl Write {
                 "scenario": "write", "agents": count, "connections": connections,
                 "credential": agents::credential(host, &self.keys), "records": self.events, "written_per_s": round(per_s),
                 "time": times.json(), "server_cpu_us_per_write": cpu, "used": used.json(),
+                "writes_per_group_commit": commits.map(|commits| round(per(real(self.events), commits))),
                 "floor_fsyncs_per_s": round(floor), "of_floor": round(per_s / floor),
                 "floor_cpu": least.json(verified, 1), "cpu_of_floor": of_least.map(round), "floor_http": bare.json(),
             }),
