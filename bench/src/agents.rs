@@ -126,7 +126,7 @@ fn agent(host: &Host, key: Option<TestKey>, body: &Bytes) -> Result<Agent> {
     Ok(match key {
         Some(key) => {
             let (handle, token) = (text("handle")?, text("access_token")?);
-            Agent::Key(TestAgent { target: host.target.clone(), key, did, handle, token })
+            Agent::Key(TestAgent { target: host.target.clone(), key, did, handle, token, ahead: 0 })
         }
         None => Agent::Session { did, token: text("accessJwt")? },
     })

@@ -67,7 +67,8 @@ fn relays_are_asked_at_the_start_of_a_server_that_has_accounts() {
         let server = Server::start(dir.path());
         TestAgent::enroll(&server.target).await;
         let bare = server.target.get("/xrpc/_health").await.ok();
-        assert_eq!(bare.as_object().unwrap().len(), 1, "nobody to tell, nothing to say: {bare}");
+        let silent = bare.get("relays").is_none() && bare.get("accounts").is_none();
+        assert!(silent, "nobody to tell, nothing to say: {bare}");
         server.kill();
 
         let (mut one, mut other) = (Relay::start().await, Relay::start().await);
