@@ -95,8 +95,8 @@ fn whatever_fails_what_was_acknowledged_is_there_and_nothing_is_half_there() {
         events += world.log.len();
     }
     println!("{count} runs: {events} events, {restarts} restarts, answers {answers:?}");
-    let all_went_well_once =
-        answers.values().all(|counts| counts.contains_key(&200) || counts.contains_key(&401));
+    let mut kinds = answers.iter().filter(|(name, _)| **name != "replay");
+    let all_went_well_once = kinds.all(|(_, counts)| counts.contains_key(&200));
     assert!(count < 10 || restarts > 0 && all_went_well_once, "not everything was tried: {answers:?}");
 }
 

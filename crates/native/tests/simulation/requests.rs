@@ -1,7 +1,7 @@
 //! What agents ask for, and what they make of the answers.
 
 use crate::agent::Message;
-use crate::model::{Action, Batch, Outcome, Records, Write};
+use crate::model::{Action, Batch, History, Outcome, Records, Write};
 use crate::world::{Sent, Stage, World};
 use axum::Router;
 use bytes::Bytes;
@@ -315,23 +315,33 @@ impl World {
         history.told(since, batch, &told);
     }
 
-    /// Everybody who has an account can write to it again.
+    /// Everybody can have an account, and write to it.
     pub(crate) fn service_resumes(&mut self) {
         // Past the second in which the process started, and all that it remembers of proofs.
         self.time.set(self.time.latest() + 1_000_000);
         for agent in 0..self.agents.len() {
-            let Some(did) = self.agents[agent].did.clone().filter(|did| self.repos[did].last().active) else {
-                continue;
-            };
-            let (asked, message, future) = self.write(agent, did);
-            let answer = self.now(future);
-            self.observe();
-            let Answer::Http(status, _) = &answer else { panic!("{answer:?}") };
-            assert!(*status < 500 && *status != 401, "{asked:?} was answered {answer:?}");
-            let (since, stage) = (self.repo_of(agent).unwrap().len() - 1, Stage::Answered);
-            self.sent.push(Sent { agent, asked, message, at: self.time.now_micros(), since, stage });
-            self.answered(self.sent.len() - 1, answer);
+            if self.agents[agent].did.is_none() {
+                let handle = format!("late{agent}");
+                let message = self.agents[agent].signup(&self.random, self.time.now_micros(), &handle);
+                let asking = self.sends(Asked::Signup, message);
+                assert_eq!(self.ask_alone(agent, asking), 200, "nobody else wants {handle}");
+            }
+            let did = self.agents[agent].did.clone().expect("it has an account by now");
+            let asking = self.write(agent, did);
+            let status = self.ask_alone(agent, asking);
+            assert!(status < 500 && status != 401, "a write is answered {status}");
         }
+    }
+
+    /// Sends a request while there is no other.
+    fn ask_alone(&mut self, agent: usize, (asked, message, future): Asking) -> u16 {
+        let (at, since) = (self.time.now_micros(), self.repo_of(agent).map_or(0, History::len));
+        let answer = self.now(future);
+        self.observe();
+        let status = answer.status();
+        self.sent.push(Sent { agent, asked, message, at, since, stage: Stage::Answered });
+        self.answered(self.sent.len() - 1, answer);
+        status
     }
 }
 

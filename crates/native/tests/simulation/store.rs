@@ -151,7 +151,7 @@ impl Store {
     fn perform<T>(&self, disk: &Connection, job: impl FnOnce(&dyn Sql) -> T) -> T {
         let session = Session(disk);
         let strict = Strict(&session);
-        let fault = self.unlucky(25).then(|| *self.random.pick(&[Fault::Full, Fault::Broken, Fault::Panic]));
+        let fault = self.unlucky(12).then(|| *self.random.pick(&[Fault::Full, Fault::Broken, Fault::Panic]));
         let left = fault.map(|_| self.random.below(12));
         job(&Unreliable { sql: &strict, left: Cell::new(left), fault })
     }
