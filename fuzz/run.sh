@@ -7,8 +7,8 @@
 #   fuzz/run.sh --repeat FILE cbor       one input
 #   fuzz/run.sh --minimise               the smallest set of inputs that covers as much, in place of the seeds
 #
-# Stable Rust and a C++ compiler (for libFuzzer) are enough: coverage comes from flags that stable takes (rustc.sh), and no sanitizer is
-# used, since nothing here is unsafe. What is found along the way is kept under target/, beside the build.
+# Stable Rust and a C++ compiler (for libFuzzer) are enough: coverage comes from flags that stable takes (rustc.sh), and no
+# sanitizer is used, since nothing here is unsafe. What is found along the way is kept under target/, beside the build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

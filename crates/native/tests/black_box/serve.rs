@@ -81,6 +81,17 @@ fn the_names_of_the_loopback_are_one_origin() {
 }
 
 #[test]
+fn a_path_that_is_no_text_is_a_did_that_is_not_registered() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    block_on(async {
+        for path in ["/did:plc:%e2", "/%ff/log/audit", "/did:web:example.com/data"] {
+            server.target.get(path).await.refused(404, "NotFound");
+        }
+    });
+}
+
+#[test]
 fn a_second_server_on_the_same_data_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());

@@ -6,10 +6,11 @@ use crate::http::body;
 use crate::http::reply::{Json, text};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
+use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use rookery_atproto::identity::plc::{Operation, PlcError, render_did_doc};
 use rookery_atproto::syntax::Did;
@@ -61,43 +62,50 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Anything that is no did:plc is not registered here.
-fn parse(did: &str) -> Result<Did, Refused> {
-    let parsed = Did::parse(did).ok().filter(|did| did.method() == "plc");
-    parsed.ok_or_else(|| Refused { status: 404, message: format!("DID not registered: {did}") })
+/// The did:plc in the path. Anything else is not registered here.
+struct Named(Did);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        // A path that is not UTF-8 once it is decoded names nothing either.
+        let named = Path::<String>::from_request_parts(parts, state).await.map(|Path(named)| named);
+        let named = named.unwrap_or_else(|_| parts.uri.path().trim_start_matches('/').to_owned());
+        let did = Did::parse(&named).ok().filter(|did| did.method() == "plc");
+        let message = || Refused { status: 404, message: format!("DID not registered: {named}") };
+        did.map(Named).ok_or_else(message)
+    }
 }
 
-async fn document(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Response, Refused> {
-    let did = parse(&did)?;
+async fn document(State(app): State<Arc<App>>, Named(did): Named) -> Result<Response, Refused> {
     let data = embedded::data(&app, did.clone()).await?;
     Ok(text("application/did+ld+json", render_did_doc(&did, &data).to_string()))
 }
 
-async fn data(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
-    let did = parse(&did)?;
+async fn data(State(app): State<Arc<App>>, Named(did): Named) -> Result<Json<Value>, Refused> {
     Ok(Json(embedded::data(&app, did.clone()).await?.to_json(&did)))
 }
 
-async fn log(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
-    let entries = embedded::audit(&app, parse(&did)?).await?;
+async fn log(State(app): State<Arc<App>>, Named(did): Named) -> Result<Json<Value>, Refused> {
+    let entries = embedded::audit(&app, did).await?;
     Ok(Json(entries.iter().filter(|entry| !entry.nullified).map(|entry| entry.operation.to_json()).collect()))
 }
 
-async fn audit(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
-    let entries = embedded::audit(&app, parse(&did)?).await?;
+async fn audit(State(app): State<Arc<App>>, Named(did): Named) -> Result<Json<Value>, Refused> {
+    let entries = embedded::audit(&app, did).await?;
     Ok(Json(entries.iter().map(|entry| entry.to_audit_json()).collect()))
 }
 
-async fn last(State(app): State<Arc<App>>, Path(did): Path<String>) -> Result<Json<Value>, Refused> {
-    Ok(Json(embedded::last(&app, parse(&did)?).await?.to_json()))
+async fn last(State(app): State<Arc<App>>, Named(did): Named) -> Result<Json<Value>, Refused> {
+    Ok(Json(embedded::last(&app, did).await?.to_json()))
 }
 
 async fn submit(
     State(app): State<Arc<App>>,
-    Path(did): Path<String>,
+    Named(did): Named,
     request: Request<Body>,
 ) -> Result<&'static str, Refused> {
-    let did = parse(&did)?;
     let (parts, stream) = request.into_parts();
     // The real directory reads nothing else, and then finds no operation.
     body::require_json(&parts).map_err(|error| PlcError::NotAnOperation(error.message.into_owned()))?;
