@@ -65,8 +65,13 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(random: &Random, terms: &str) -> Self {
         let key = Key(PublicJwk::Ed25519 { x: random.bytes() });
-        let claims =
-            TokenClaims { jti: "t", tos: terms.as_bytes(), aud: ORIGIN, iat: START / 1_000_000, exp: None };
+        let claims = TokenClaims {
+            jti: "t",
+            tos: terms.as_bytes(),
+            aud: ORIGIN,
+            iat: START / 1_000_000 - 86_400,
+            exp: None,
+        };
         let token = mint::access_token(&key, &claims).unwrap();
         Self { key, token, terms: terms.to_owned(), did: None, blobs: Vec::new(), last: None }
     }
