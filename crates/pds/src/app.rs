@@ -14,6 +14,7 @@ use crate::store;
 use rookery_atproto::crypto::SecretKey;
 use rookery_atproto::syntax::TidClock;
 use rookery_auth::replay::ReplayGuard;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The name under which the server's rotation key is kept.
@@ -55,6 +56,9 @@ pub struct App {
     pub(crate) tids: TidClock,
     /// Proofs seen. A mutex, held for one look-up and never across an await.
     pub(crate) replay: Mutex<ReplayGuard>,
+    /// Seconds of proofs that an earlier process may have taken and that this one would take again, but for the store: it
+    /// remembers them as long as this process runs, since a request that came with one may take its time.
+    proofs_kept: RangeInclusive<i64>,
     /// Access tokens whose signature was checked, and whose they are.
     pub(crate) tokens: TokenCache,
     /// What is known of relays. A mutex, held for a copy.
@@ -73,18 +77,20 @@ impl App {
     /// Brings the store to this version's schema and starts from what it holds. `master_key` opens the sealed keys.
     pub async fn open(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {
         let engine = ports.engine.as_ref();
-        let fresh = run(engine, Mode::Write, |sql| -> Result<bool> {
+        let (fresh, proofs) = run(engine, Mode::Write, |sql| -> Result<_> {
             store::migrate(sql)?;
-            Ok(store::secret::get(sql, ROTATION_KEY)?.is_none())
+            Ok((store::secret::get(sql, ROTATION_KEY)?.is_none(), store::proof::left(sql)?))
         })
         .await?;
         let sealer = Sealer::new(master_key);
         let rotation_key = rotation_key(engine, &sealer, ports.entropy.as_ref()).await?;
 
         let mut replay = ReplayGuard::new(limits::CLOCK_SKEW, limits::REPLAY_PROOFS);
+        // What an earlier process saw is forgotten, but for the proofs that writes consumed: those are in the store, as far as that
+        // has not forgotten them either. The clock may have been set back since then.
+        let taken_from = (ports.clock.now_micros() / 1_000_000).max(proofs.floor);
         if !fresh {
-            // What an earlier process saw is forgotten, but for the proofs that writes consumed: those are in the store.
-            replay.refuse_before(ports.clock.now_micros() / 1_000_000);
+            replay.refuse_before(taken_from);
         }
         let mut clock_id = [0; 2];
         ports.entropy.fill(&mut clock_id)?;
@@ -94,6 +100,7 @@ impl App {
             rotation_key,
             tids: TidClock::new(u16::from_le_bytes(clock_id) & 0x3ff),
             replay: Mutex::new(replay),
+            proofs_kept: taken_from..=proofs.newest,
             tokens: TokenCache::new(limits::TOKEN_CACHE),
             relays: Mutex::new(Report::new(&config.relays)),
             limits: Limits::new(&config.rates),
@@ -120,8 +127,10 @@ impl App {
         self.write(move |sql| Ok(store::signup::forget_before(sql, abandoned)?)).await?;
         let oldest = self.now_seconds() - limits::CLOCK_SKEW - 1;
         loop {
-            let gone =
-                self.write(move |sql| Ok(store::proof::forget_before(sql, oldest, FORGET_AT_ONCE)?)).await?;
+            let kept = self.proofs_kept.clone();
+            let forget =
+                move |sql: &dyn Sql| Ok(store::proof::forget_before(sql, oldest, &kept, FORGET_AT_ONCE)?);
+            let gone = self.write(forget).await?;
             if gone < FORGET_AT_ONCE.unsigned_abs() {
                 return Ok(());
             }

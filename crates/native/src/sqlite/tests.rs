@@ -4,6 +4,7 @@ use super::{Bounds, SqliteEngine};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use rookery_pds::ports::{Engine, EngineError, Job, Mode, RepoId, Sql, SqlError, Value};
+use rookery_pds::store::{self, proof, proof::Left};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -387,4 +388,33 @@ async fn a_stream_that_fails_panics_or_stalls_never_looks_complete() {
         assert!(last.is_err());
         assert!(before.iter().all(Result::is_ok));
     }
+}
+
+#[tokio::test]
+async fn proofs_are_forgotten_with_a_floor_and_those_of_kept_seconds_are_not() {
+    let store = Store::new();
+    store
+        .write(|sql| {
+            store::migrate(sql)?;
+            assert_eq!(proof::left(sql)?, Left { floor: 0, newest: 0 });
+            for iat in [100, 101, 102, 103, 500] {
+                assert!(proof::consume(sql, iat, &[7; 16])?);
+            }
+            assert_eq!(proof::left(sql)?, Left { floor: 0, newest: 500 });
+            // A few at a time: 101 and 102 stay, whatever the clock says, and so does 500.
+            assert_eq!(proof::forget_before(sql, 400, &(101..=102), 1)?, 1);
+            assert_eq!(proof::forget_before(sql, 400, &(101..=102), 10)?, 1);
+            assert_eq!(proof::forget_before(sql, 400, &(101..=102), 10)?, 0);
+            let fresh: Vec<_> =
+                [100, 101, 102, 103, 500].map(|iat| proof::consume(sql, iat, &[7; 16]).unwrap()).into();
+            assert_eq!(fresh, [true, false, false, true, false]);
+            // A clock that was set back forgets less, and does not lower the floor: below it nothing is known.
+            #[expect(clippy::reversed_empty_ranges, reason = "no seconds are kept")]
+            let none = 1..=0;
+            assert_eq!(proof::forget_before(sql, 50, &none, 10)?, 0);
+            assert_eq!(proof::left(sql)?, Left { floor: 400, newest: 500 });
+            Ok(())
+        })
+        .await
+        .unwrap();
 }

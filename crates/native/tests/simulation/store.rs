@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};
 use rookery_pds::ports::{
-    ByteStream, Engine, EngineError, Job, Mode, RepoId, Row, Sql, SqlError, StreamJob, Turn, Value,
+    ByteStream, Engine, EngineError, Job, Mode, RepoId, Row, Sql, SqlError, StreamJob, Turn, Value, Written,
 };
 use rusqlite::Connection;
 use std::cell::Cell;
@@ -192,6 +192,11 @@ impl Engine for Store {
         });
         chunks.extend(end.err().map(Err));
         StreamExt::boxed(stream::iter(chunks))
+    }
+
+    /// Nobody looks.
+    fn written(&self) -> Written {
+        Written::default()
     }
 
     fn turn(&self, repo: RepoId) -> BoxFuture<'_, Turn> {

@@ -13,7 +13,7 @@ use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
-use rookery_pds::config::{BlobRules, Config, PlcChoice, Relays, Retention};
+use rookery_pds::config::{BlobRules, Config, PlcChoice, RateLimits, Relays, Retention};
 use rookery_pds::http::router;
 use rookery_pds::ports::Clock;
 use rookery_testkit::{firehose::Begin, firehose::Checker};
@@ -345,6 +345,7 @@ fn open(
         retention: Retention { age: Duration::from_secs(3_600), events: EVENTS },
         relays: Relays { origins: Vec::new(), account_cap: 100 },
         blobs: BlobRules { limit: 100_000, grace: GRACE },
+        rates: RateLimits::default(),
         local: true,
     };
     let ports = Ports {

@@ -47,7 +47,11 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 3,
-        files: &[include_str!("schema/recent.sql"), include_str!("schema/restored.sql")],
+        files: &[
+            include_str!("schema/recent.sql"),
+            include_str!("schema/restored.sql"),
+            include_str!("schema/proof_floor.sql"),
+        ],
     },
 ];
 
