@@ -1,7 +1,8 @@
 //! Changes of an account that the network is told: its status and its handle (account spec, "Hosting Status").
 //!
 //! Each takes the account's turn, so that no commit is prepared before and stored after it: once `#account` says that a repo
-//! is not served, no `#commit` of it follows.
+//! is not served, no `#commit` of it follows. Who gives up gives back the turn while the job is still queued; so the swap of a
+//! head looks at the status once more.
 
 use crate::app::App;
 use crate::error::{Error, Result, repo_not_found};

@@ -102,7 +102,7 @@ enum RecordChange {
 /// Why a prepared commit was not stored.
 #[derive(Debug, thiserror::Error)]
 enum NotStored {
-    #[error("the head moved")]
+    #[error("the head moved, or the account was stopped")]
     Stale,
     #[error(transparent)]
     Failed(#[from] Error),

@@ -113,7 +113,8 @@ pub fn insert_head(
     Ok(())
 }
 
-/// Puts a new head in place of the one with revision `since`. False when the head is another one by now.
+/// Puts a new head in place of the one with revision `since`. False when the head is another one by now, or the account is not
+/// active any more: whoever is told of that is told of no commit after it.
 pub fn swap_head(
     sql: &dyn Sql,
     repo: RepoId,
@@ -125,7 +126,7 @@ pub fn swap_head(
     let changed = sql.exec(
         "UPDATE repo SET rev = ?3, commit_cid = ?4, commit_body = ?5, root_cid = ?6, root_place = ?7, next_place = ?8, \
          recent = ?9 \
-         WHERE account = ?1 AND rev = ?2",
+         WHERE account = ?1 AND rev = ?2 AND (SELECT status FROM account WHERE id = ?1) = 'active'",
         &[
             Value::Int(repo.0),
             Value::Text(&since.to_string()),
