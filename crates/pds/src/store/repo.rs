@@ -1,7 +1,7 @@
 //! Heads.
 
 use super::account::Status;
-use super::tree::Recent;
+use super::tree::{Recent, number};
 use super::{cid, column_error, one, parsed};
 use crate::ports::{RepoId, Row, Sql, SqlError, Value};
 use bytes::Bytes;
@@ -140,10 +140,6 @@ pub fn swap_head(
         ],
     )?;
     Ok(changed == 1)
-}
-
-pub(super) fn number(place: Place) -> Result<i64, SqlError> {
-    i64::try_from(place.0).map_err(|error| SqlError::Other(error.to_string()))
 }
 
 /// One entry of `listRepos`.

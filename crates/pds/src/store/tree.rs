@@ -211,11 +211,16 @@ pub(super) fn node_ids(repo: RepoId) -> (i64, i64) {
 }
 
 pub(super) fn node_id(repo: RepoId, place: Place) -> Result<i64, SqlError> {
-    let place = super::repo::number(place)?;
+    let place = number(place)?;
     if place >> PLACE_BITS != 0 {
         return Err(SqlError::Other(format!("place {place} is past the last one")));
     }
     Ok((repo.0 << PLACE_BITS) | place)
+}
+
+/// A place as a column.
+pub(super) fn number(place: Place) -> Result<i64, SqlError> {
+    i64::try_from(place.0).map_err(|error| SqlError::Other(error.to_string()))
 }
 
 #[cfg(test)]
