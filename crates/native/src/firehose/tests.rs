@@ -10,7 +10,7 @@ use rookery_pds::sequencer::Start;
 use rookery_pds::store::account::Status;
 use rookery_testkit::TestAgent;
 use rookery_testkit::agent::{CREATE, record};
-use rookery_testkit::firehose::Subscription;
+use rookery_testkit::firehose::{Auditor, Begin, Subscription};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,6 @@ async fn a_change_of_handle_is_told_and_one_that_is_taken_is_refused() {
     let host = Host::start(FOREVER).await;
     let (agent, other) = (TestAgent::enroll(&host.target).await, TestAgent::enroll(&host.target).await);
     let did = Did::parse(&agent.did).unwrap();
-    // Not after it: the DID document is the caller's to change, and would have the handle from before.
     host.audit().await;
     let before = host.newest().await;
     host.app.set_handle(&did, Handle::parse("changed.example.com").unwrap()).await.unwrap();
@@ -100,6 +99,11 @@ async fn a_change_of_handle_is_told_and_one_that_is_taken_is_refused() {
     let events = host.events(before).await;
     assert_eq!(kinds(&events), ["#identity"]);
     assert_eq!(text(&events[0].1, "handle").as_deref(), Some("changed.example.com"));
+    // Every event holds. What is served is compared before the change only: the DID document is the caller's to change.
+    let last = u64::try_from(host.newest().await).unwrap();
+    let mut auditor = Auditor::new(&host.target, Begin::Genesis);
+    let mut stream = Subscription::open(&host.target, Some(0)).await;
+    auditor.read_until(&mut stream, |event| event.seq == last).await;
 }
 
 #[tokio::test]
