@@ -1,0 +1,103 @@
+//! Runs the conformance suite against a host that is there: `rookery-testkit URL [--directory URL] [PART OF A NAME]...`
+//!
+//! All the while a witness follows the firehose, and at the end everything that the host has told is replayed, checked as a
+//! relay would, and compared with what it has. So the host must be new, must not limit rates, and nobody else may use it.
+//! Half a minute on a laptop.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to whoever started it")]
+#![expect(clippy::disallowed_methods, reason = "it tests from outside, with a clock of its own")]
+
+use futures_util::FutureExt;
+use rookery_testkit::Target;
+use rookery_testkit::firehose::Witness;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Instant;
+
+const USAGE: &str = "usage: rookery-testkit URL [--directory URL] [--list] [PART OF A SUITE'S NAME]...";
+
+type Suite = for<'a> fn(&'a Target) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+macro_rules! table {
+    ($($group:ident::$name:ident),+ $(,)?) => {
+        &[$((
+            concat!(stringify!($group), "::", stringify!($name)),
+            |target| Box::pin(rookery_testkit::suites::$group::$name(target)),
+        )),+]
+    };
+}
+
+const SUITES: &[(&str, Suite)] = rookery_testkit::for_each_suite!(table);
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let (mut url, mut directory, mut parts) = (None, None, Vec::new());
+    let mut given = std::env::args().skip(1);
+    while let Some(word) = given.next() {
+        match word.as_str() {
+            "--directory" => directory = given.next(),
+            "--list" => {
+                SUITES.iter().for_each(|(name, _)| println!("{name}"));
+                return ExitCode::SUCCESS;
+            }
+            _ if url.is_none() && !word.starts_with('-') => url = Some(word),
+            _ if !word.starts_with('-') => parts.push(word),
+            _ => return usage(),
+        }
+    }
+    let Some(url) = url else { return usage() };
+    let target = Target::with_directory(&url, directory.as_deref().unwrap_or(&url));
+    let chosen: Vec<_> = SUITES
+        .iter()
+        .filter(|(name, _)| parts.is_empty() || parts.iter().any(|part| name.contains(part)))
+        .collect();
+    if chosen.is_empty() {
+        eprintln!("no suite has a name like that; --list prints them");
+        return ExitCode::from(2);
+    }
+    if run(&target, &chosen).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+/// Runs the suites one after the other and says what became of each. What does not hold has been printed where it was found.
+async fn run(target: &Target, chosen: &[&(&str, Suite)]) -> bool {
+    let start = Instant::now();
+    let mut failed = Vec::new();
+    let witness = AssertUnwindSafe(Witness::watch(target)).catch_unwind().await;
+    for (name, suite) in chosen {
+        let begun = Instant::now();
+        let held = AssertUnwindSafe(suite(target)).catch_unwind().await.is_ok();
+        println!(
+            "{} {name} ({:.1} s)",
+            if held { "ok    " } else { "FAILED" },
+            begun.elapsed().as_secs_f64()
+        );
+        if !held {
+            failed.push(*name);
+        }
+    }
+    const AUDIT: &str = "what the firehose told of all this";
+    let audited = match witness {
+        Ok(witness) => AssertUnwindSafe(witness.verdict()).catch_unwind().await.is_ok(),
+        Err(_) => false,
+    };
+    println!("{} {AUDIT}", if audited { "ok    " } else { "FAILED" });
+    if !audited {
+        failed.push(AUDIT);
+    }
+    println!(
+        "{} of {} hold, {:.0} s",
+        chosen.len() + 1 - failed.len(),
+        chosen.len() + 1,
+        start.elapsed().as_secs_f64()
+    );
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    failed.is_empty()
+}
