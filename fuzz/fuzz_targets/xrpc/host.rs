@@ -261,13 +261,13 @@ impl Engine for Machine {
         Written::default()
     }
 
-    fn stream(&self, job: StreamJob) -> ByteStream {
+    fn stream(&self, mut job: Box<dyn StreamJob>) -> ByteStream {
         let mut chunks = Vec::new();
         let end = self.perform(|sql| {
-            job(sql, &mut |chunk| {
+            while let Some(chunk) = job.next(sql)? {
                 chunks.push(Ok(chunk));
-                Ok(())
-            })
+            }
+            Ok(())
         });
         chunks.extend(end.err().map(Err));
         StreamExt::boxed(stream::iter(chunks))

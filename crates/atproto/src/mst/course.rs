@@ -14,10 +14,9 @@ pub(super) enum Ahead {
     Leaf(Box<str>, Cid),
 }
 
-/// What is still to come of a tree, and what came last.
+/// What is still to come of a tree, and what came last. Where nodes are loaded from is given whenever one is.
 #[derive(Debug)]
-pub(super) struct Course<S> {
-    source: S,
+pub(super) struct Course {
     /// Descending instead of ascending.
     reverse: bool,
     /// What is still to come, last first.
@@ -26,9 +25,9 @@ pub(super) struct Course<S> {
     last: String,
 }
 
-impl<S: NodeSource> Course<S> {
-    pub(super) fn new(source: S, root: Link, reverse: bool) -> Self {
-        Self { source, reverse, ahead: vec![Ahead::Subtree(root, None)], last: String::new() }
+impl Course {
+    pub(super) fn new(root: Link, reverse: bool) -> Self {
+        Self { reverse, ahead: vec![Ahead::Subtree(root, None)], last: String::new() }
     }
 
     pub(super) fn peek(&self) -> Option<&Ahead> {
@@ -45,7 +44,12 @@ impl<S: NodeSource> Course<S> {
     }
 
     /// Loads a subtree's top that came next, and checks it against the keys on both sides.
-    pub(super) fn load(&self, link: Link, layer: Option<u8>) -> Result<Node, MstError<S::Error>> {
+    pub(super) fn load<S: NodeSource>(
+        &self,
+        source: &S,
+        link: Link,
+        layer: Option<u8>,
+    ) -> Result<Node, MstError<S::Error>> {
         // Whatever subtree comes, a key comes after it: that of its parent, or of the first ancestor that has more.
         let next = match self.ahead.last() {
             Some(Ahead::Leaf(key, _)) => Some(&**key),
@@ -53,7 +57,7 @@ impl<S: NodeSource> Course<S> {
         };
         let last = (!self.last.is_empty()).then_some(self.last.as_str());
         let (after, before) = if self.reverse { (next, last) } else { (last, next) };
-        load(&self.source, link, Spot { layer, after, before })
+        load(source, link, Spot { layer, after, before })
     }
 
     /// Puts what is in a node ahead, without what comes before `start` as far as the node itself shows it.

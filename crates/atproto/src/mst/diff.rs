@@ -18,10 +18,10 @@ pub struct Difference {
 
 /// The keys that differ, in order. A subtree that both trees have at the same point is not loaded.
 pub fn diff<S: NodeSource>(
-    (old, old_root): (S, Link),
-    (new, new_root): (S, Link),
+    (old_source, old_root): (S, Link),
+    (new_source, new_root): (S, Link),
 ) -> Result<Vec<Difference>, MstError<S::Error>> {
-    let (mut old, mut new) = (Course::new(old, old_root, false), Course::new(new, new_root, false));
+    let (mut old, mut new) = (Course::new(old_root, false), Course::new(new_root, false));
     let mut found = Vec::new();
     loop {
         match (old.peek(), new.peek()) {
@@ -34,14 +34,14 @@ pub fn diff<S: NodeSource>(
                 // The higher one is opened first, so that equal subtrees meet. A top's layer is not known yet.
                 let order = a.zip(*b).map_or(Ordering::Equal, |(a, b)| a.cmp(&b));
                 if order.is_ge() {
-                    open(&mut old)?;
+                    open(&mut old, &old_source)?;
                 }
                 if order.is_le() {
-                    open(&mut new)?;
+                    open(&mut new, &new_source)?;
                 }
             }
-            (Some(Ahead::Subtree(..)), _) => open(&mut old)?,
-            (_, Some(Ahead::Subtree(..))) => open(&mut new)?,
+            (Some(Ahead::Subtree(..)), _) => open(&mut old, &old_source)?,
+            (_, Some(Ahead::Subtree(..))) => open(&mut new, &new_source)?,
             (a, b) => {
                 let order = match (a, b) {
                     (Some(Ahead::Leaf(a, _)), Some(Ahead::Leaf(b, _))) => a.cmp(b),
@@ -62,16 +62,16 @@ pub fn diff<S: NodeSource>(
 }
 
 /// Enters the subtree that is next.
-fn open<S: NodeSource>(side: &mut Course<S>) -> Result<(), MstError<S::Error>> {
+fn open<S: NodeSource>(side: &mut Course, source: &S) -> Result<(), MstError<S::Error>> {
     if let Some(Ahead::Subtree(link, layer)) = side.next() {
-        let node = side.load(link, layer)?;
+        let node = side.load(source, link, layer)?;
         side.enter(node, None);
     }
     Ok(())
 }
 
 /// Takes the leaf that is next.
-fn leaf<S: NodeSource>(side: &mut Course<S>) -> Option<(Box<str>, Cid)> {
+fn leaf(side: &mut Course) -> Option<(Box<str>, Cid)> {
     match side.next()? {
         Ahead::Leaf(key, value) => Some((key, value)),
         Ahead::Subtree(..) => None,

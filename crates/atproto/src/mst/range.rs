@@ -7,13 +7,14 @@ use crate::data::Cid;
 /// Keys and values of a tree in ascending order, or descending if `reverse`, from `from` on (included). Only nodes
 /// that can hold such keys are loaded. Ends after the first error.
 pub fn range<S: NodeSource>(source: S, root: Link, from: Option<&str>, reverse: bool) -> Range<S> {
-    Range { course: Course::new(source, root, reverse), from: from.map(str::to_owned) }
+    Range { source, course: Course::new(root, reverse), from: from.map(str::to_owned) }
 }
 
 /// See [`range`].
 #[derive(Debug)]
 pub struct Range<S> {
-    course: Course<S>,
+    source: S,
+    course: Course,
     /// Until the first key has been found; all others are beyond it.
     from: Option<String>,
 }
@@ -28,7 +29,7 @@ impl<S: NodeSource> Iterator for Range<S> {
                     self.from = None;
                     return Some(Ok((key.into(), value)));
                 }
-                Ahead::Subtree(link, layer) => match self.course.load(link, layer) {
+                Ahead::Subtree(link, layer) => match self.course.load(&self.source, link, layer) {
                     Ok(node) => self.course.enter(node, self.from.as_deref()),
                     Err(error) => {
                         self.course.stop();

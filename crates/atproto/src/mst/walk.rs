@@ -4,6 +4,7 @@ use super::course::{Ahead, Course};
 use super::{Link, MstError, NodeSource};
 use crate::data::Cid;
 use bytes::Bytes;
+use std::iter;
 
 /// One step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,40 +25,60 @@ pub enum Step {
     },
 }
 
-/// Walks a tree: each node, then in order of key its subtrees and leaves. `descend` is asked before each node, the top
-/// included, and may leave a subtree out. Memory is that of one path. Ends after the first error.
-pub fn walk<S: NodeSource, D: FnMut(&Link) -> bool>(source: S, root: Link, descend: D) -> Walk<S, D> {
-    Walk { course: Course::new(source, root, false), descend }
-}
-
-/// See [`walk`].
+/// A way through a tree that can be left and gone on with: each node, then in order of key its subtrees and leaves. It
+/// holds what is still to come of one path and no source, which must show the same tree at every step.
 #[derive(Debug)]
-pub struct Walk<S, D> {
-    course: Course<S>,
-    descend: D,
-}
+pub struct Walk(Course);
 
-impl<S: NodeSource, D: FnMut(&Link) -> bool> Iterator for Walk<S, D> {
-    type Item = Result<Step, MstError<S::Error>>;
+impl Walk {
+    /// Before the top of the tree.
+    pub fn new(root: Link) -> Self {
+        Self(Course::new(root, false))
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.course.next()? {
-                Ahead::Leaf(key, value) => return Some(Ok(Step::Leaf { key: key.into(), value })),
-                Ahead::Subtree(link, layer) if (self.descend)(&link) => {
-                    return Some(self.node(link, layer).inspect_err(|_| self.course.stop()));
+    /// What comes next, or `None` at the end. `descend` is asked before each node, the top included, and may leave a
+    /// subtree out. Ends after the first error.
+    pub fn next<S: NodeSource>(
+        &mut self,
+        source: &S,
+        mut descend: impl FnMut(&Link) -> Result<bool, S::Error>,
+    ) -> Result<Option<Step>, MstError<S::Error>> {
+        while let Some(ahead) = self.0.next() {
+            let (link, layer) = match ahead {
+                Ahead::Leaf(key, value) => return Ok(Some(Step::Leaf { key: key.into(), value })),
+                Ahead::Subtree(link, layer) => (link, layer),
+            };
+            match descend(&link).map_err(MstError::Source) {
+                Ok(false) => {}
+                Ok(true) => return self.node(source, link, layer).map(Some).inspect_err(|_| self.0.stop()),
+                Err(error) => {
+                    self.0.stop();
+                    return Err(error);
                 }
-                Ahead::Subtree(..) => {}
             }
         }
+        Ok(None)
+    }
+
+    fn node<S: NodeSource>(
+        &mut self,
+        source: &S,
+        link: Link,
+        layer: Option<u8>,
+    ) -> Result<Step, MstError<S::Error>> {
+        let node = self.0.load(source, link, layer)?;
+        let block = node.stored.as_ref().map(|(_, stored)| stored.block.clone()).unwrap_or_default();
+        self.0.enter(node, None);
+        Ok(Step::Node { link, block })
     }
 }
 
-impl<S: NodeSource, D> Walk<S, D> {
-    fn node(&mut self, link: Link, layer: Option<u8>) -> Result<Step, MstError<S::Error>> {
-        let node = self.course.load(link, layer)?;
-        let block = node.stored.as_ref().map(|(_, stored)| stored.block.clone()).unwrap_or_default();
-        self.course.enter(node, None);
-        Ok(Step::Node { link, block })
-    }
+/// A [`Walk`] in one go, for whoever has the source all the time.
+pub fn walk<S: NodeSource>(
+    source: S,
+    root: Link,
+    mut descend: impl FnMut(&Link) -> bool,
+) -> impl Iterator<Item = Result<Step, MstError<S::Error>>> {
+    let mut walk = Walk::new(root);
+    iter::from_fn(move || walk.next(&source, |link| Ok(descend(link))).transpose())
 }

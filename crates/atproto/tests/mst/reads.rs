@@ -5,8 +5,9 @@ use super::reference::tree_of;
 use super::{KEY_COUNT, KEYS, Model, model_of, value};
 use proptest::prelude::*;
 use rookery_atproto::data::Cid;
-use rookery_atproto::mst::{Difference, Link, Step, diff, key_layer, range, walk};
+use rookery_atproto::mst::{Difference, Link, Step, Walk, diff, key_layer, range, walk};
 use std::collections::HashSet;
+use std::iter;
 
 type Keys = std::collections::BTreeSet<usize>;
 
@@ -91,6 +92,15 @@ proptest! {
             .collect();
         prop_assert_eq!(diff((&a_blocks, a), (&b_blocks, b)).unwrap(), wanted);
     }
+}
+
+#[test]
+fn a_walk_goes_on_with_whatever_shows_the_same_tree() {
+    let (root, blocks) = tree_of(&model_of(0..KEY_COUNT));
+    let mut left = Walk::new(root);
+    let steps: Vec<_> = iter::from_fn(|| left.next(&blocks.clone(), |_| Ok(true)).unwrap()).collect();
+    assert_eq!(steps, walk(&blocks, root, |_| true).map(Result::unwrap).collect::<Vec<_>>());
+    assert_eq!(left.next(&blocks, |_| Ok(true)).unwrap(), None, "it stays at the end");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Files;
 use crate::clock::SystemClock;
-use crate::in_process::{self, FOREVER};
+use crate::in_process;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
@@ -124,13 +124,11 @@ impl Host {
             stuck: Mutex::new(None),
         });
         let later = Arc::new(AtomicI64::new(0));
-        let host = in_process::Host::with(FOREVER, |dir, ports| Ports {
-            blobs: Arc::new(Scripted {
-                files: Files::open(&dir.join("blobs")).unwrap(),
-                script: Arc::clone(&script),
-            }),
-            clock: Arc::new(Later(Arc::clone(&later))),
-            ..ports
+        let host = in_process::Host::with(|dir, config, ports| {
+            let blobs =
+                Scripted { files: Files::open(&dir.join("blobs")).unwrap(), script: Arc::clone(&script) };
+            let clock = Later(Arc::clone(&later));
+            (config, Ports { blobs: Arc::new(blobs), clock: Arc::new(clock), ..ports })
         });
         Self { host: host.await, script, later }
     }

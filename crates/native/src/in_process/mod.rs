@@ -2,6 +2,7 @@
 //! nobody controls from outside, such as the time and calls of the core that no request makes.
 
 mod status;
+mod steps;
 
 use crate::blobs::Files;
 use crate::clock::SystemClock;
@@ -39,11 +40,11 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn start(retention: Retention) -> Self {
-        Self::with(retention, |_, ports| ports).await
+        Self::with(|_, config, ports| (Config { retention, ..config }, ports)).await
     }
 
-    /// One with other ports, which may use the directory.
-    pub(crate) async fn with(retention: Retention, change: impl FnOnce(&Path, Ports) -> Ports) -> Self {
+    /// One that forgets nothing, with another configuration or other ports, which may use the directory.
+    pub(crate) async fn with(change: impl FnOnce(&Path, Config, Ports) -> (Config, Ports)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -57,8 +58,9 @@ impl Host {
             entropy: Arc::new(SystemEntropy),
             terms: terms::source(None),
         };
-        let config = Config { retention, ..config };
-        let app = App::open(config, change(dir.path(), ports), &[7; 32]).await.unwrap();
+        let config = Config { retention: FOREVER, ..config };
+        let (config, ports) = change(dir.path(), config, ports);
+        let app = App::open(config, ports, &[7; 32]).await.unwrap();
         let firehose = Firehose::open(Arc::clone(&app), BOUNDS).await.unwrap();
         let service = router(Arc::clone(&app), firehose.routes());
         tokio::spawn(async move { axum::serve(listener, service).await });

@@ -105,7 +105,7 @@ impl Engine for SqliteEngine {
         .boxed()
     }
 
-    fn stream(&self, job: StreamJob) -> ByteStream {
+    fn stream(&self, job: Box<dyn StreamJob>) -> ByteStream {
         self.streams.start(job)
     }
 

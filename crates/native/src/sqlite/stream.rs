@@ -1,4 +1,4 @@
-//! Long reads that produce bytes: each on a blocking thread with a snapshot of its own.
+//! Long reads that produce bytes: each on a blocking thread, all its steps over one snapshot.
 //!
 //! A slow reader is waited for, since the channel is short. One that stalls is cut off, and so is one that is so slow
 //! that it might as well stall: an open snapshot keeps the write-ahead log from being reused. The job's outcome
@@ -38,7 +38,7 @@ impl Streams {
     }
 
     /// Starts `job` as soon as one of the places is free.
-    pub(super) fn start(&self, job: StreamJob) -> ByteStream {
+    pub(super) fn start(&self, job: Box<dyn StreamJob>) -> ByteStream {
         let (chunks, received) = mpsc::channel(AHEAD);
         let (outcome, ended) = oneshot::channel();
         let (readers, permits, stall) = (Arc::clone(&self.readers), Arc::clone(&self.permits), self.stall);
@@ -74,8 +74,15 @@ impl Streams {
     }
 }
 
-fn produce(readers: &Readers, mut sink: Sink, job: StreamJob) -> Result<(), EngineError> {
-    readers.snapshot(|connection| with_sql(connection, |sql| job(sql, &mut |chunk| sink.send(chunk))))
+fn produce(readers: &Readers, mut sink: Sink, mut job: Box<dyn StreamJob>) -> Result<(), EngineError> {
+    readers.snapshot(|connection| {
+        with_sql(connection, |sql| {
+            while let Some(chunk) = job.next(sql)? {
+                sink.send(chunk)?;
+            }
+            Ok(())
+        })
+    })
 }
 
 /// Where the chunks go.

@@ -3,7 +3,7 @@
 use super::{Bounds, SqliteEngine};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use rookery_pds::ports::{Engine, EngineError, Job, Mode, RepoId, Sql, SqlError, Value};
+use rookery_pds::ports::{Engine, EngineError, Job, Mode, RepoId, Sql, SqlError, StreamJob, Value};
 use rookery_pds::store::{self, proof, proof::Left};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -270,17 +270,17 @@ async fn while_another_process_writes_jobs_are_refused_and_later_ones_go() {
 async fn stopping_ends_streams_that_nobody_reads() {
     let store = Store::new().with_table().await;
     let (started, runs) = tokio::sync::oneshot::channel();
-    let (ended, wait_ended) = tokio::sync::oneshot::channel();
-    let stream = store.engine.stream(Box::new(move |_, chunk| {
-        let _ = started.send(());
-        let outcome = std::iter::repeat(Bytes::from_static(b"x")).try_for_each(chunk);
-        let _ = ended.send(());
-        outcome
+    let (held, ended) = tokio::sync::oneshot::channel::<()>();
+    let mut started = Some(started);
+    let stream = store.engine.stream(steps(move |_| {
+        let _ = &held;
+        started.take().map(|started| started.send(()));
+        Ok(Some(Bytes::from_static(b"x")))
     }));
     runs.await.unwrap();
     let engine = Arc::clone(&store.engine);
     tokio::task::spawn_blocking(move || engine.stop()).await.unwrap();
-    wait_ended.await.unwrap();
+    ended.await.unwrap_err();
     let items: Vec<_> = stream.collect().await;
     assert!(items.last().unwrap().is_err());
 }
@@ -325,10 +325,40 @@ async fn a_turn_ends_when_it_is_dropped() {
     assert!(store.engine.turn(RepoId(1)).now_or_never().is_some());
 }
 
-/// Sends every number as a chunk, and tells when its snapshot is open.
-fn all_numbers(sql: &dyn Sql, chunk: &mut dyn FnMut(Bytes) -> Result<(), SqlError>) -> Result<(), SqlError> {
-    sql.query("SELECT n FROM t ORDER BY n", &[], &mut |row| {
-        chunk(Bytes::copy_from_slice(&row.int(0)?.to_be_bytes()))
+/// A job whose steps are a closure.
+struct Steps<F>(F);
+
+impl<F: FnMut(&dyn Sql) -> Result<Option<Bytes>, SqlError> + Send> StreamJob for Steps<F> {
+    fn next(&mut self, sql: &dyn Sql) -> Result<Option<Bytes>, SqlError> {
+        (self.0)(sql)
+    }
+}
+
+fn steps(
+    next: impl FnMut(&dyn Sql) -> Result<Option<Bytes>, SqlError> + Send + 'static,
+) -> Box<dyn StreamJob> {
+    Box::new(Steps(next))
+}
+
+/// Has no end. What it holds is dropped with it.
+fn endless(held: impl Send + 'static) -> Box<dyn StreamJob> {
+    steps(move |_| {
+        let _ = &held;
+        Ok(Some(Bytes::from_static(b"x")))
+    })
+}
+
+/// Sends every number as a chunk, with a query for each.
+fn all_numbers() -> Box<dyn StreamJob> {
+    let mut last = -1;
+    steps(move |sql| {
+        let mut chunk = None;
+        sql.query("SELECT n FROM t WHERE n > ?1 ORDER BY n LIMIT 1", &[Value::Int(last)], &mut |row| {
+            last = row.int(0)?;
+            chunk = Some(Bytes::copy_from_slice(&last.to_be_bytes()));
+            Ok(())
+        })?;
+        Ok(chunk)
     })
 }
 
@@ -336,7 +366,7 @@ fn all_numbers(sql: &dyn Sql, chunk: &mut dyn FnMut(Bytes) -> Result<(), SqlErro
 async fn a_stream_shows_one_moment_while_writes_go_on() {
     let store = Store::new().with_table().await;
     store.write(|sql| (0..500).try_for_each(|n| insert(n)(sql))).await.unwrap();
-    let mut stream = store.engine.stream(Box::new(all_numbers));
+    let mut stream = store.engine.stream(all_numbers());
     let mut seen = vec![stream.next().await.unwrap().unwrap()];
     store.write(|sql| sql.exec("DELETE FROM t WHERE n >= 250", &[]).map(drop)).await.unwrap();
     store.write(insert(1000)).await.unwrap();
@@ -350,38 +380,28 @@ async fn a_stream_shows_one_moment_while_writes_go_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_stream_ends_its_job() {
     let store = Store::bounded(Bounds { streams: 1, ..Bounds::default() }).with_table().await;
-    let (ended, wait_ended) = tokio::sync::oneshot::channel();
-    let mut stream = store.engine.stream(Box::new(move |_, chunk| {
-        let outcome = std::iter::repeat(Bytes::from_static(b"x")).try_for_each(chunk);
-        let _ = ended.send(());
-        outcome
-    }));
+    let (held, ended) = tokio::sync::oneshot::channel::<()>();
+    let mut stream = store.engine.stream(endless(held));
     stream.next().await.unwrap().unwrap();
     drop(stream);
-    wait_ended.await.unwrap();
+    ended.await.unwrap_err();
     // Its place is free again.
-    assert!(store.engine.stream(Box::new(all_numbers)).next().await.is_none());
+    assert!(store.engine.stream(all_numbers()).next().await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_fails_panics_or_stalls_never_looks_complete() {
     let bounds = Bounds { stall: Duration::ZERO, ..Bounds::default() };
     let store = Store::bounded(bounds).with_table().await;
-    let failing = store.engine.stream(Box::new(|_, chunk| {
-        chunk(Bytes::from_static(b"x"))?;
-        Err(SqlError::Aborted)
-    }));
-    let panicking = store.engine.stream(Box::new(|_, chunk| {
-        chunk(Bytes::from_static(b"x"))?;
-        panic!("on purpose")
-    }));
-    let (ended, wait_ended) = tokio::sync::oneshot::channel();
-    let stalled = store.engine.stream(Box::new(move |_, chunk| {
-        let outcome = std::iter::repeat(Bytes::from_static(b"x")).try_for_each(chunk);
-        let _ = ended.send(());
-        outcome
-    }));
-    wait_ended.await.unwrap();
+    let once = |then: fn() -> Result<Option<Bytes>, SqlError>| {
+        let mut first = Some(Bytes::from_static(b"x"));
+        steps(move |_| first.take().map_or_else(then, |chunk| Ok(Some(chunk))))
+    };
+    let failing = store.engine.stream(once(|| Err(SqlError::Aborted)));
+    let panicking = store.engine.stream(once(|| panic!("on purpose")));
+    let (held, ended) = tokio::sync::oneshot::channel::<()>();
+    let stalled = store.engine.stream(endless(held));
+    ended.await.unwrap_err();
     for stream in [failing, panicking, stalled] {
         let items: Vec<_> = stream.collect().await;
         let (last, before) = items.split_last().unwrap();

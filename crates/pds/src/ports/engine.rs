@@ -82,11 +82,13 @@ pub enum Mode {
 /// A unit of work in one transaction. `Err` rolls it back.
 pub type Job = Box<dyn FnOnce(&dyn Sql) -> Result<(), SqlError> + Send>;
 
-/// A long read that produces bytes: it runs over one consistent snapshot and calls the second argument
-/// with chunks (tens of kilobytes each). That call waits while the reader is slow and fails when it is gone or
-/// has stalled for too long, since a snapshot held open keeps the write-ahead log from shrinking.
-pub type StreamJob =
-    Box<dyn FnOnce(&dyn Sql, &mut dyn FnMut(Bytes) -> Result<(), SqlError>) -> Result<(), SqlError> + Send>;
+/// A long read that produces bytes, step by step. It keeps no snapshot between two steps: the host sees to it that all of
+/// them find the same content, by one snapshot that stays open or by taking the steps that are left before it writes.
+pub trait StreamJob: Send {
+    /// The next chunk, of tens of kilobytes or one large block, or `None` at the end. An empty one says that nothing was
+    /// found yet in a search that goes on. After an error there is no further step.
+    fn next(&mut self, sql: &dyn Sql) -> Result<Option<Bytes>, SqlError>;
+}
 
 /// What a [`StreamJob`] produces. An `Err` item ends it, and means that the bytes before it are not the whole.
 pub type ByteStream = BoxStream<'static, Result<Bytes, EngineError>>;
@@ -142,9 +144,10 @@ pub struct Written {
 pub trait Engine: Send + Sync {
     /// Runs `job` in one transaction. When a [`Mode::Write`] job resolves to `Ok`, its effects are durable.
     fn submit(&self, mode: Mode, job: Job) -> BoxFuture<'_, Result<(), EngineError>>;
-    /// Starts `job` on a thread that may block, and hands out its chunks as they come, in bounded memory.
-    /// Dropping the stream ends the job.
-    fn stream(&self, job: StreamJob) -> ByteStream;
+    /// Starts `job` and hands out its chunks as the reader takes them, in bounded memory: no step is taken while the
+    /// chunks of earlier ones wait. Dropping the stream ends the job, and so does a reader that stalls for too long where
+    /// that would hold up others.
+    fn stream(&self, job: Box<dyn StreamJob>) -> ByteStream;
     /// Waits until no other request writes to `repo`.
     fn turn(&self, repo: RepoId) -> BoxFuture<'_, Turn>;
     /// What was written so far.

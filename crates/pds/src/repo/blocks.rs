@@ -2,38 +2,30 @@
 
 use super::export::CarOut;
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::ports::{ByteStream, RepoId, StreamJob};
+use crate::error::{self, Error};
+use crate::ports::{ByteStream, RepoId, Sql, SqlError, StreamJob};
 use crate::store;
+use crate::store::block::Search;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::once;
 use rookery_atproto::data::Cid;
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::vec::IntoIter;
 
-/// Streams blocks as a CAR without roots. The search comes first, on the stream's thread, and holds no bodies: whether all
+/// Streams blocks as a CAR without roots. The search comes first, as steps of the stream, and holds no bodies: whether all
 /// blocks are there is known before anything of the answer goes out.
-pub(crate) async fn stream(app: &App, repo: RepoId, cids: Vec<Cid>) -> Result<ByteStream> {
+pub(crate) async fn stream(app: &App, repo: RepoId, cids: Vec<Cid>) -> error::Result<ByteStream> {
     let missing = Arc::new(Mutex::new(Vec::new()));
-    let found_missing = Arc::clone(&missing);
-    let job: StreamJob = Box::new(move |sql, send| {
-        // An empty chunk tells whether anybody still waits.
-        let kept = store::block::locate(sql, repo, &cids, &mut || send(Bytes::new()))?;
-        let absent: Vec<_> = cids.iter().filter(|cid| !kept.contains_key(cid)).copied().collect();
-        if !absent.is_empty() {
-            *found_missing.lock().unwrap_or_else(PoisonError::into_inner) = absent;
-            return Ok(());
-        }
-        let mut out = CarOut::new(&[], send);
-        for cid in &cids {
-            if let Some(kept) = kept.get(cid) {
-                out.block(cid, &store::block::read(sql, repo, kept)?)?;
-            }
-        }
-        out.finish()
-    });
-    let mut chunks = app.ports.engine.stream(job);
+    let job = Blocks {
+        repo,
+        search: Search::new(repo, &cids),
+        cids: cids.into_iter(),
+        missing: Arc::clone(&missing),
+        out: CarOut::new(&[]),
+    };
+    let mut chunks = app.ports.engine.stream(Box::new(job));
     loop {
         match chunks.next().await.transpose()? {
             Some(first) if first.is_empty() => {}
@@ -43,6 +35,41 @@ pub(crate) async fn stream(app: &App, repo: RepoId, cids: Vec<Cid>) -> Result<By
                 return Err(not_found(&missing));
             }
         }
+    }
+}
+
+struct Blocks {
+    repo: RepoId,
+    search: Search,
+    /// Those that are still to be sent.
+    cids: IntoIter<Cid>,
+    /// What was not found, once the search is over. Then nothing is sent.
+    missing: Arc<Mutex<Vec<Cid>>>,
+    out: CarOut,
+}
+
+impl StreamJob for Blocks {
+    fn next(&mut self, sql: &dyn Sql) -> Result<Option<Bytes>, SqlError> {
+        if !self.search.is_over() {
+            self.search.go_on(sql)?;
+        }
+        if !self.search.is_over() {
+            // An empty chunk tells whether anybody still waits.
+            return Ok(Some(Bytes::new()));
+        }
+        if !self.search.missing().is_empty() {
+            let missing = self.cids.by_ref().filter(|cid| self.search.missing().contains(cid)).collect();
+            *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+            return Ok(None);
+        }
+        for cid in self.cids.by_ref() {
+            let Some(kept) = self.search.found(&cid) else { continue };
+            let full = self.out.block(&cid, &store::block::read(sql, self.repo, kept)?);
+            if full.is_some() {
+                return Ok(full);
+            }
+        }
+        Ok(self.out.rest())
     }
 }
 
