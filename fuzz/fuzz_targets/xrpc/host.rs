@@ -36,7 +36,7 @@ use tower::ServiceExt;
 
 const ORIGIN: &str = "http://localhost:2583";
 /// The blob that is there from the start.
-const FIRST: &str = "bafkreicvocr46arap4otkljm72rylpslyczlsqkpmbv2u32v3nqlemxsee";
+const FIRST: &str = "a blob";
 const TERMS: &str = "Be kind.";
 
 /// The server and its agent.
@@ -154,7 +154,7 @@ impl Host {
 
 const JSON: &str = "application/json";
 const WRITES: [(&str, &str, &str); 4] = [
-    ("/xrpc/com.atproto.repo.uploadBlob", "text/plain", "a blob"),
+    ("/xrpc/com.atproto.repo.uploadBlob", "text/plain", FIRST),
     (
         "/xrpc/com.atproto.repo.createRecord",
         JSON,
@@ -286,7 +286,10 @@ impl Clock for Machine {
 
 impl Entropy for Machine {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
-        buffer.fill_with(|| self.counter.fetch_add(1, Ordering::Relaxed).to_le_bytes()[0]);
+        for part in buffer.chunks_mut(8) {
+            let number = self.counter.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+            part.copy_from_slice(&number[..part.len()]);
+        }
         Ok(())
     }
 }
@@ -320,9 +323,9 @@ impl Net for Machine {
 struct Objects(Arc<Machine>);
 
 impl Blobs for Objects {
-    fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        let arriving: Box<dyn Upload> = Box::new(Arriving(Arc::clone(&self.0), Vec::new()));
-        Box::pin(ready(Ok(arriving)))
+    fn receive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>> {
+        let arriving = Arriving { machine: Arc::clone(&self.0), key: key.to_owned(), bytes: Vec::new() };
+        Box::pin(ready(Ok(Box::new(arriving) as Box<dyn Upload>)))
     }
 
     fn read<'a>(
@@ -351,23 +354,30 @@ impl Blobs for Objects {
     }
 }
 
-struct Arriving(Arc<Machine>, Vec<u8>);
+struct Arriving {
+    machine: Arc<Machine>,
+    key: String,
+    bytes: Vec<u8>,
+}
 
 impl Upload for Arriving {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
-        self.1.extend_from_slice(&chunk);
+        self.bytes.extend_from_slice(&chunk);
         Box::pin(ready(Ok(())))
     }
 
-    fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
-        let mut objects = self.0.objects.lock().expect("one thread");
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), BlobError>> {
+        let Self { machine, key, bytes } = *self;
+        let mut objects = machine.objects.lock().expect("one thread");
         // The first one is the agent's; those of requests that were taken back are of no use.
         while objects.len() > 100
-            && let Some(last) = objects.keys().rfind(|key| !key.contains(FIRST)).cloned()
+            && let Some((last, _)) = objects.iter().rfind(|(_, bytes)| *bytes != FIRST)
         {
+            let last = last.clone();
             objects.remove(&last);
         }
-        objects.insert(key.to_owned(), Bytes::from(self.1));
+        let before = objects.insert(key, Bytes::from(bytes));
+        assert!(before.is_none(), "a key is used once");
         drop(objects);
         Box::pin(ready(Ok(())))
     }

@@ -45,9 +45,9 @@ struct Held {
 }
 
 impl Blobs for Scripted {
-    fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
+    fn receive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>> {
         let held = |upload| Box::new(Held { upload, script: Arc::clone(&self.script) }) as Box<dyn Upload>;
-        self.files.receive().map_ok(held).boxed()
+        self.files.receive(key).map_ok(held).boxed()
     }
 
     fn read<'a>(
@@ -76,11 +76,11 @@ impl Upload for Held {
         self.upload.write(chunk)
     }
 
-    fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), BlobError>> {
         async move {
             self.script.keeping.add_permits(1);
             self.script.keep.acquire().await.unwrap().forget();
-            self.upload.keep(key).await?;
+            self.upload.keep().await?;
             // It is there, and nobody was told so.
             if self.script.keep_fails.load(Ordering::Relaxed) {
                 return Err(BlobError::Unavailable("no answer".to_owned()));
@@ -188,7 +188,7 @@ async fn an_upload_that_was_given_up_is_not_acknowledged_and_leaves_nothing() {
 async fn an_upload_that_is_given_up_before_it_is_swept_cannot_be_taken_any_more() {
     let host = Host::start().await;
     let agent = TestAgent::enroll(&host.target).await;
-    *host.script.stuck.lock().unwrap() = Some("-".to_owned());
+    *host.script.stuck.lock().unwrap() = Some("/".to_owned());
     let upload = agent.try_upload(Some("a/b"), Bytes::from_static(b"slow"));
     let meanwhile = async {
         host.script.keeping.acquire().await.unwrap().forget();
@@ -229,11 +229,12 @@ async fn an_object_that_cannot_be_deleted_holds_up_no_other() {
     let host = Host::start().await;
     let agent = TestAgent::enroll(&host.target).await;
     host.script.keep.add_permits(250);
-    let mut cids = Vec::new();
-    for n in 0..250 {
-        cids.push(cid_of(&agent.upload(Some("a/b"), n.to_string()).await));
+    agent.upload(Some("a/b"), "first").await;
+    let stuck = host.objects()[0].file_name().unwrap().to_string_lossy().into_owned();
+    for n in 1..250 {
+        agent.upload(Some("a/b"), n.to_string()).await;
     }
-    *host.script.stuck.lock().unwrap() = Some(cids[0].clone());
+    *host.script.stuck.lock().unwrap() = Some(stuck);
     host.maintain(5).await.unwrap();
     assert_eq!((host.rows("blob"), host.objects().len()), (250, 250), "their grace is not over");
     let error = host.maintain(7).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Blobs as files: `objects/3f2/bafkrei…-…`, each written once.
+//! Blobs as files: `objects/3f2/9c41…`, each written once.
 //!
 //! A file is durable, and so is its name, before it is called kept: file, folder and the folder above are synced, since the
 //! folder may be new. The same holds for a name that is gone.
@@ -52,8 +52,13 @@ impl Files {
 }
 
 impl Blobs for Files {
-    fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        self.arrivals.receive(|arrival| FileUpload { arrival, objects: self.objects.clone() })
+    fn receive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>> {
+        let objects = &self.objects;
+        async move {
+            let to = self.path(key)?;
+            self.arrivals.receive(|arrival| FileUpload { arrival, to, objects: objects.clone() }).await
+        }
+        .boxed()
     }
 
     fn read<'a>(
@@ -130,6 +135,7 @@ async fn next(file: &mut File, left: u64) -> io::Result<Bytes> {
 
 struct FileUpload {
     arrival: Arrival,
+    to: PathBuf,
     objects: PathBuf,
 }
 
@@ -138,10 +144,9 @@ impl Upload for FileUpload {
         self.arrival.write(chunk).boxed()
     }
 
-    fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), BlobError>> {
         async move {
-            let Self { arrival, objects } = *self;
-            let to = objects.join(key);
+            let Self { arrival, to, objects } = *self;
             let (ended, _) = arrival.end().await?;
             ended.file.sync_all().await.map_err(|error| failed("cannot write a blob", &error))?;
             blocking("cannot keep a blob", move || {

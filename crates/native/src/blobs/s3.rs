@@ -58,8 +58,9 @@ impl S3 {
 }
 
 impl Blobs for S3 {
-    fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        self.arrivals.receive(|arrival| S3Upload { arrival, remote: Arc::clone(&self.remote) })
+    fn receive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>> {
+        let (key, remote) = (key.to_owned(), Arc::clone(&self.remote));
+        self.arrivals.receive(|arrival| S3Upload { arrival, key, remote })
     }
 
     fn read<'a>(
@@ -81,6 +82,7 @@ impl Blobs for S3 {
 
 struct S3Upload {
     arrival: Arrival,
+    key: String,
     remote: Arc<Remote>,
 }
 
@@ -89,12 +91,12 @@ impl Upload for S3Upload {
         self.arrival.write(chunk).boxed()
     }
 
-    fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), BlobError>> {
         async move {
-            let Self { arrival, remote } = *self;
+            let Self { arrival, key, remote } = *self;
             let (ended, size) = arrival.end().await?;
             let late = |_| BlobError::Unavailable("the object could not be put in time".to_owned());
-            timeout(BLOB_KEEP, remote.put(key, &ended, size)).await.map_err(late)?
+            timeout(BLOB_KEEP, remote.put(&key, &ended, size)).await.map_err(late)?
         }
         .boxed()
     }

@@ -5,14 +5,14 @@ use rookery_pds::ports::{BlobError, Blobs};
 use std::fs;
 use std::path::Path;
 
-const KEY: &str = "abc/bafkreia-1";
+const KEY: &str = "abc/0d1e2f";
 
 async fn kept(store: &Files, key: &str, parts: &[&'static [u8]]) {
-    let mut upload = store.receive().await.unwrap();
+    let mut upload = store.receive(key).await.unwrap();
     for part in parts {
         upload.write(Bytes::from_static(part)).await.unwrap();
     }
-    upload.keep(key).await.unwrap();
+    upload.keep().await.unwrap();
 }
 
 async fn bytes(store: &Files, range: Option<std::ops::Range<u64>>) -> Option<Vec<u8>> {
@@ -44,7 +44,7 @@ async fn an_upload_that_is_given_up_leaves_nothing_and_neither_does_one_that_was
     let dir = tempfile::tempdir().unwrap();
     let incoming = dir.path().join("arriving");
     let store = Files::open(dir.path()).unwrap();
-    let mut upload = store.receive().await.unwrap();
+    let mut upload = store.receive(KEY).await.unwrap();
     upload.write(Bytes::from_static(b"half")).await.unwrap();
     drop(upload);
     assert_eq!(files(&incoming), 0);
@@ -71,6 +71,7 @@ async fn keys_that_lead_elsewhere_are_refused() {
     for key in ["", "../x", "a//b", "/etc/passwd", "a/..", "a\\b"] {
         assert!(matches!(store.read(key, None).await, Err(BlobError::Failed(_))), "{key}");
         assert!(store.delete(key).await.is_err(), "{key}");
+        assert!(store.receive(key).await.is_err(), "{key}");
     }
 }
 

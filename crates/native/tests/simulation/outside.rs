@@ -176,13 +176,15 @@ pub(crate) struct Bucket(pub(crate) Arc<Others>);
 
 struct Arriving {
     others: Arc<Others>,
+    key: String,
     bytes: Vec<u8>,
 }
 
 impl Blobs for Bucket {
-    fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>> {
-        let arriving: Box<dyn Upload> = Box::new(Arriving { others: Arc::clone(&self.0), bytes: Vec::new() });
-        Box::pin(ready(Ok(arriving)))
+    fn receive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>> {
+        let others = Arc::clone(&self.0);
+        let arriving = Arriving { others, key: key.to_owned(), bytes: Vec::new() };
+        Box::pin(ready(Ok(Box::new(arriving) as Box<dyn Upload>)))
     }
 
     fn read<'a>(
@@ -220,14 +222,14 @@ impl Upload for Arriving {
         async { pause(&self.others.random).await }.map(Ok).boxed()
     }
 
-    fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>> {
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), BlobError>> {
         async move {
-            let Self { others, bytes } = *self;
+            let Self { others, key, bytes } = *self;
             pause(&others.random).await;
             if others.unlucky(8) {
                 return Err(BlobError::Full("no room".to_owned()));
             }
-            let before = others.objects.lock().unwrap().insert(key.to_owned(), bytes.into());
+            let before = others.objects.lock().unwrap().insert(key.clone(), bytes.into());
             assert!(before.is_none(), "{key} was used before");
             pause(&others.random).await;
             // It is there, but nobody is told.

@@ -36,6 +36,8 @@ pub(crate) struct Uploaded {
 
 /// What arrived.
 struct Arrived {
+    /// The object that it is to be.
+    key: String,
     upload: Box<dyn Upload>,
     blob: Uploaded,
 }
@@ -56,15 +58,14 @@ pub(crate) async fn receive(app: &App, agent: &Agent, parts: &Parts, body: Body)
     .await?;
     let _place = app.uploads.enter(Some(account), 1).map_err(too_many_uploads)?;
     agent.client.charge_to(&app.limits.uploads, account_key(account), 1, app.now_micros())?;
-    let Arrived { upload, blob } = arrive(app, declared, body).await?;
+    let Arrived { key, upload, blob } = arrive(app, declared, body).await?;
 
     if let Some(known) = renew(app, agent, &blob).await? {
         return Ok(known);
     }
-    let key = new_key(app, &blob.cid)?;
     let (held, until) = (key.clone(), app.now_micros().saturating_add(limits::BLOB_HOLD));
     app.write(move |sql| Ok(store::blob::hold(sql, &held, until)?)).await?;
-    upload.keep(&key).await?;
+    upload.keep().await?;
     let (proof, now) = (agent.proof, app.now_micros());
     let added = app.write(move |sql| add(sql, account, proof, &key, blob, now)).await?;
     added.ok_or_else(|| {
@@ -79,7 +80,8 @@ pub(crate) async fn receive(app: &App, agent: &Agent, parts: &Parts, body: Body)
 
 /// Streams the body into the store's hands, hashing it on the way.
 async fn arrive(app: &App, declared: Option<String>, mut body: Body) -> Result<Arrived> {
-    let mut upload = app.ports.blobs.receive().await?;
+    let key = new_key(app)?;
+    let mut upload = app.ports.blobs.receive(&key).await?;
     let (mut hash, mut size, mut beginning) = (Sha256::new(), 0_u64, Vec::new());
     let start = app.now_micros();
     while let Some(frame) = body.frame().await {
@@ -103,7 +105,7 @@ async fn arrive(app: &App, declared: Option<String>, mut body: Body) -> Result<A
     }
     let cid = Cid::from_digest(Codec::Raw, hash.finalize().into());
     let mime_type = declared.unwrap_or_else(|| mime::sniffed(&beginning).to_owned());
-    Ok(Arrived { upload, blob: Uploaded { cid, mime_type, size } })
+    Ok(Arrived { key, upload, blob: Uploaded { cid, mime_type, size } })
 }
 
 /// Who trickles holds up a place that others wait for.
@@ -193,13 +195,14 @@ fn require_room(sql: &dyn Sql, account: RepoId, size: u64) -> Result<()> {
     ))
 }
 
-/// Spread over folders, told apart from every other object there ever was, and with the hash for people who look for it.
-fn new_key(app: &App, cid: &Cid) -> Result<String> {
+/// Spread over folders and told apart from every other object there ever was. A store may want to know it before the bytes
+/// are there, so it says nothing of them.
+fn new_key(app: &App) -> Result<String> {
     let mut unique = [0; 16];
     app.ports.entropy.fill(&mut unique)?;
     let unique = HEXLOWER.encode(&unique);
     let (folder, rest) = unique.split_at_checked(3).unwrap_or((&unique, ""));
-    Ok(format!("{folder}/{cid}-{rest}"))
+    Ok(format!("{folder}/{rest}"))
 }
 
 fn too_many_uploads(full: Full) -> Error {

@@ -28,8 +28,8 @@ pub enum BlobError {
 
 /// A store of objects.
 pub trait Blobs: Send + Sync {
-    /// Makes room for bytes that are on their way.
-    fn receive(&self) -> BoxFuture<'_, Result<Box<dyn Upload>, BlobError>>;
+    /// Makes room for the object `key`, whose bytes are on their way. It is not there before it is kept.
+    fn receive<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Upload>, BlobError>>;
     /// The bytes of an object, or a range of them that lies within it. `None` when there is no such object.
     fn read<'a>(
         &'a self,
@@ -46,7 +46,7 @@ pub trait Blobs: Send + Sync {
 pub trait Upload: Send {
     /// Takes the next bytes.
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>>;
-    /// Makes what was written the object `key`, whole and durable. It takes no longer than
+    /// Makes what was written the object, whole and durable. It takes no longer than
     /// [`limits::BLOB_KEEP`](crate::config::limits::BLOB_KEEP); after an error the object may be there all the same.
-    fn keep<'a>(self: Box<Self>, key: &'a str) -> BoxFuture<'a, Result<(), BlobError>>;
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), BlobError>>;
 }
