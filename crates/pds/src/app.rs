@@ -1,7 +1,7 @@
 //! The server's state, and how a host makes it.
 
 use crate::blob;
-use crate::config::{Config, limits};
+use crate::config::{Config, ProofMemory, limits};
 use crate::error::{Error, Result, internal};
 use crate::http::auth::TokenCache;
 use crate::limits::{Limits, Places};
@@ -86,9 +86,12 @@ impl App {
         let rotation_key = rotation_key(engine, &sealer, ports.entropy.as_ref()).await?;
 
         let mut replay = ReplayGuard::new(limits::CLOCK_SKEW, limits::REPLAY_PROOFS);
-        // What an earlier process saw is forgotten, but for the proofs that writes consumed: those are in the store, as far as that
+        // What an earlier process saw is forgotten, but for the proofs that were consumed: those are in the store, as far as that
         // has not forgotten them either. The clock may have been set back since then.
-        let taken_from = (ports.clock.now_micros() / 1_000_000).max(proofs.floor);
+        let taken_from = match config.proofs {
+            ProofMemory::Process => (ports.clock.now_micros() / 1_000_000).max(proofs.floor),
+            ProofMemory::Store => proofs.floor,
+        };
         if !fresh {
             replay.refuse_before(taken_from);
         }

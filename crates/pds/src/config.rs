@@ -44,6 +44,17 @@ pub struct BlobRules {
     pub grace: Duration,
 }
 
+/// Where the proofs that were taken are remembered, so that none is taken twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofMemory {
+    /// In memory, and in the store if a write consumed them. After a start those are refused that were signed before it: for
+    /// a process that runs for long.
+    Process,
+    /// In the store, all that were accepted, also for a request that only reads. None is refused for being older than the
+    /// process: for one that ends when nobody asks for anything and is started by the next request.
+    Store,
+}
+
 /// So many points in each window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -89,6 +100,8 @@ pub struct Config {
     pub relays: Relays,
     /// Bounds on blobs.
     pub blobs: BlobRules,
+    /// Where proofs are remembered.
+    pub proofs: ProofMemory,
     /// How much accounts and addresses may ask for.
     pub rates: RateLimits,
     /// True on a loopback hostname without TLS.

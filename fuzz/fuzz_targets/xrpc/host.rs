@@ -18,7 +18,7 @@ use rookery_auth::jws::SignatureCheck;
 use rookery_auth::mint::{self, ProofClaims, SignError, Signer, TokenClaims};
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
-use rookery_pds::config::{BlobRules, Config, PlcChoice, RateLimits, Relays, Retention};
+use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention};
 use rookery_pds::ports::{
     BlobError, BlobStream, Blobs, ByteStream, Clock, Engine, EngineError, Entropy, EntropyError, HttpRequest,
     HttpResponse, Job, Mode, Net, NetError, RepoId, Sql, SqlError, StreamJob, TermsSource, Turn, Upload,
@@ -194,6 +194,7 @@ fn config() -> Config {
         retention: Retention { age: Duration::from_secs(3_600), events: 1_000 },
         relays: Relays { origins: Vec::new(), account_cap: 100 },
         blobs: BlobRules { limit: 100_000, grace: Duration::from_secs(3_600) },
+        proofs: ProofMemory::Process,
         rates: RateLimits::default(),
         local: true,
     }

@@ -6,7 +6,7 @@ use reqwest::Url;
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
-use rookery_pds::config::{Config, PlcChoice};
+use rookery_pds::config::{Config, PlcChoice, ProofMemory};
 
 const PUBLIC_PLC: &str = "https://plc.directory";
 
@@ -36,6 +36,7 @@ impl Settings {
             retention: self.retention,
             relays: self.relays.clone(),
             blobs: self.blobs,
+            proofs: ProofMemory::Process,
             rates: self.rates.clone(),
             local: self.host == Host::Local,
         })

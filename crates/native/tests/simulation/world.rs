@@ -13,7 +13,7 @@ use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
-use rookery_pds::config::{BlobRules, Config, PlcChoice, RateLimits, Relays, Retention};
+use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention};
 use rookery_pds::http::router;
 use rookery_pds::ports::Clock;
 use rookery_testkit::{firehose::Begin, firehose::Checker};
@@ -111,7 +111,8 @@ impl World {
         let terms = Fixed::new();
         let count = 2 + random.below(4);
         let agents = (0..count).map(|_| Agent::new(&random, terms.text())).collect();
-        let app = open(&store, &random, &time, &others, embedded);
+        let proofs = if seed.is_multiple_of(2) { ProofMemory::Process } else { ProofMemory::Store };
+        let app = open(&store, &random, &time, &others, (embedded, proofs));
         let router = router(Arc::clone(&app), Router::new());
         let (sent, tasks, log, repos, handles) = Default::default();
         let checker = Checker::new(Begin::Genesis);
@@ -249,7 +250,8 @@ impl World {
             self.sent[task.request].stage = Stage::GivenUp;
         }
         self.store = Store::new(Arc::clone(&self.disk), self.random.clone(), self.turns);
-        self.app = open(&self.store, &self.random, &self.time, &self.others, self.embedded);
+        let choices = (self.embedded, self.app.config.proofs);
+        self.app = open(&self.store, &self.random, &self.time, &self.others, choices);
         self.router = router(Arc::clone(&self.app), Router::new());
         self.restarts += 1;
         if self.random.once_in(2) {
@@ -333,7 +335,7 @@ fn open(
     random: &Random,
     time: &Arc<Time>,
     others: &Arc<Others>,
-    embedded: bool,
+    (embedded, proofs): (bool, ProofMemory),
 ) -> Arc<App> {
     let did = Did::parse("did:web:localhost%3A2583").unwrap();
     let config = Config {
@@ -345,6 +347,7 @@ fn open(
         retention: Retention { age: Duration::from_secs(3_600), events: EVENTS },
         relays: Relays { origins: Vec::new(), account_cap: 100 },
         blobs: BlobRules { limit: 100_000, grace: GRACE },
+        proofs,
         rates: RateLimits::default(),
         local: true,
     };

@@ -3,7 +3,7 @@
 //! Everything that is cheap is checked before the signature: a request that is wrong in form, time or target costs no RSA.
 
 use crate::app::App;
-use crate::config::limits;
+use crate::config::{ProofMemory, limits};
 use crate::error::{Error, Result};
 use crate::http::body::Held;
 use crate::limits::{Client, account_key};
@@ -41,7 +41,7 @@ pub(crate) struct Agent {
     pub account: RepoId,
     /// Its DID.
     pub did: Did,
-    /// The proof of this request, to be consumed with the write.
+    /// The proof of this request. Whatever answers a `POST` consumes it, with the write or with finding nothing to write.
     pub proof: UsedProof,
     /// Where it sends from, and what it is told of its limits.
     pub client: Client,
@@ -105,6 +105,10 @@ async fn identify(app: &App, parts: &Parts, client: &Client) -> Result<Agent> {
         client.charge_to(&app.limits.writes, account_key(known.account), 1, app.now_micros())?;
     }
     remember(app, used)?;
+    if !writes && app.config.proofs == ProofMemory::Store {
+        // No write does it later.
+        app.write(move |sql| used.consume(sql)).await?;
+    }
     Ok(Agent {
         account: known.account,
         did: known.did.clone(),
