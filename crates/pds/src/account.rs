@@ -30,7 +30,8 @@ impl App {
     /// Whether the handle may be had at all is the caller's to know; one that is taken here is refused.
     pub async fn set_handle(&self, did: &Did, handle: Handle) -> Result<()> {
         self.change(did, move |sql, now, known| {
-            store::account::set_handle(sql, known.id, &handle).map_err(|error| taken(&handle, error))?;
+            store::account::set_handle(sql, known.id, Some(&handle))
+                .map_err(|error| taken(&handle, error))?;
             Ok(emit::identity_changed(sql, now, &Account { handle: Some(handle), ..known })?)
         })
         .await

@@ -6,7 +6,9 @@ use crate::error::{Error, Result, internal};
 use crate::http::auth::TokenCache;
 use crate::limits::{Limits, Places};
 use crate::plc::Plc;
-use crate::ports::{Blobs, Clock, Engine, Entropy, Mode, Net, RepoId, Sql, TermsSource, Verify, run};
+use crate::ports::{
+    Blobs, Clock, Directory, Engine, Entropy, Mode, Net, RepoId, Sql, TermsSource, Verify, run,
+};
 use crate::relay::Report;
 use crate::restored;
 use crate::seal::{Sealer, generate_key};
@@ -26,6 +28,8 @@ const FORGET_AT_ONCE: i64 = 5_000;
 pub struct Ports {
     /// The store.
     pub engine: Arc<dyn Engine>,
+    /// What is known across accounts.
+    pub directory: Arc<dyn Directory>,
     /// The bytes of blobs.
     pub blobs: Arc<dyn Blobs>,
     /// The outside world.

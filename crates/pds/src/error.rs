@@ -4,7 +4,7 @@
 //! where the error becomes a response.
 
 use crate::limits::Standing;
-use crate::ports::{EngineError, EntropyError, SqlError};
+use crate::ports::{DirectoryError, EngineError, EntropyError, SqlError};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use rookery_atproto::syntax::SyntaxError;
@@ -164,6 +164,20 @@ impl From<EngineError> for Error {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ShuttingDown",
                 "The server is shutting down; nothing was changed. Try again in a few seconds.",
+            )
+            .because(error),
+        }
+    }
+}
+
+impl From<DirectoryError> for Error {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Store(error) => error.into(),
+            DirectoryError::Unavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "DirectoryUnavailable",
+                "The directory of accounts does not answer at the moment. Send the same request again in a minute.",
             )
             .because(error),
         }

@@ -11,6 +11,7 @@
 //! | `repo` | commit, read, export |
 //! | `blob` | uploads, what refers to them, and their end |
 //! | `account` | changes of an account's status and handle |
+//! | [`directory`] | handles and lists of repos, where all accounts are in one store |
 //! | `enroll` | from a signed request to an account |
 //! | `plc` | the did:plc directory, embedded or elsewhere |
 //! | [`relay`] | relays: asked to crawl, and what they say |
@@ -21,6 +22,7 @@ mod account;
 pub mod app;
 mod blob;
 pub mod config;
+pub mod directory;
 mod enroll;
 pub mod error;
 pub mod http;

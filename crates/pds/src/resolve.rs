@@ -4,7 +4,6 @@ use crate::app::App;
 use crate::config::limits;
 use crate::error::Result;
 use crate::ports::{HttpRequest, Method};
-use crate::store;
 use crate::store::account::Status;
 use rookery_atproto::syntax::{Did, Handle};
 use std::time::Duration;
@@ -17,10 +16,8 @@ const NOWHERE: [&str; 9] =
 
 /// The DID of a handle: of an account here, else what DNS or the handle's own web server says. `None` when nothing does.
 pub(crate) async fn handle(app: &App, handle: &Handle) -> Result<Option<Did>> {
-    let wanted = handle.clone();
-    let local = app.read(move |sql| Ok(store::account::by_handle(sql, &wanted)?)).await?;
-    if let Some(account) = local {
-        return Ok((account.status == Status::Active).then_some(account.did));
+    if let Some(holder) = app.ports.directory.resolve(handle).await? {
+        return Ok((holder.status == Status::Active).then_some(holder.did));
     }
     let top = handle.as_str().rsplit('.').next().unwrap_or_default();
     if app.config.handle_domain.contains(handle) || NOWHERE.contains(&top) {

@@ -19,6 +19,7 @@ use rookery_auth::mint::{self, ProofClaims, SignError, Signer, TokenClaims};
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
 use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention};
+use rookery_pds::directory::StoreDirectory;
 use rookery_pds::ports::{
     BlobError, BlobStream, Blobs, ByteStream, Clock, Engine, EngineError, Entropy, EntropyError, HttpRequest,
     HttpResponse, Job, Mode, Net, NetError, RepoId, Sql, SqlError, StreamJob, TermsSource, Turn, Upload,
@@ -231,6 +232,7 @@ impl Machine {
     fn ports(self: &Arc<Self>) -> Ports {
         Ports {
             engine: Arc::clone(self) as _,
+            directory: Arc::new(StoreDirectory::new(Arc::clone(self) as _)),
             blobs: Arc::new(Objects(Arc::clone(self))),
             net: Arc::clone(self) as _,
             verify: Arc::clone(self) as _,

@@ -17,6 +17,7 @@ use crate::verify::AwsLcVerify;
 use axum::Router;
 use rookery_pds::app::{App, Ports};
 use rookery_pds::config::{Config, Retention};
+use rookery_pds::directory::StoreDirectory;
 use rookery_pds::http::router;
 use rookery_testkit::Target;
 use rookery_testkit::firehose::audit;
@@ -85,8 +86,10 @@ impl Host {
 }
 
 fn ports(dir: &Path) -> Ports {
+    let engine = Arc::new(SqliteEngine::open(&dir.join("test.db"), Bounds::default()).unwrap());
     Ports {
-        engine: Arc::new(SqliteEngine::open(&dir.join("test.db"), Bounds::default()).unwrap()),
+        engine: engine.clone(),
+        directory: Arc::new(StoreDirectory::new(engine)),
         blobs: Arc::new(Files::open(&dir.join("blobs")).unwrap()),
         net: Arc::new(SystemNet::default()),
         verify: Arc::new(AwsLcVerify::new()),

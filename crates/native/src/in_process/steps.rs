@@ -11,6 +11,7 @@ use rookery_atproto::mst::{Link, Step, walk};
 use rookery_atproto::repo::Commit;
 use rookery_pds::app::Ports;
 use rookery_pds::config::{Config, RateLimits};
+use rookery_pds::directory::StoreDirectory;
 use rookery_pds::ports::{
     ByteStream, Engine, EngineError, Job, Mode, RepoId, Sql, StreamJob, Turn, Written, run,
 };
@@ -79,7 +80,8 @@ async fn a_stream_is_the_same_in_one_snapshot_and_step_by_step() {
             longest: Arc::default(),
         });
         stepwise = Some(Arc::clone(&engine));
-        (Config { rates: RateLimits::default(), ..config }, Ports { engine, ..ports })
+        let directory = Arc::new(StoreDirectory::new(engine.clone()));
+        (Config { rates: RateLimits::default(), ..config }, Ports { engine, directory, ..ports })
     })
     .await;
     let stepwise = stepwise.unwrap();

@@ -28,6 +28,7 @@ use crate::verify::AwsLcVerify;
 use anyhow::{Context, Error, Result, anyhow};
 use listen::Listeners;
 use rookery_pds::app::{App, Ports};
+use rookery_pds::directory::StoreDirectory;
 use rookery_pds::http::router;
 use rookery_pds::ports::Blobs;
 use signals::Signals;
@@ -76,6 +77,7 @@ async fn serve(settings: &Settings) -> Result<()> {
     let engine = Arc::new(engine);
     let ports = Ports {
         engine: engine.clone(),
+        directory: Arc::new(StoreDirectory::new(engine.clone())),
         blobs,
         net: Arc::new(SystemNet::default()),
         verify: Arc::new(AwsLcVerify::new()),

@@ -14,6 +14,7 @@ use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
 use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention};
+use rookery_pds::directory::StoreDirectory;
 use rookery_pds::http::router;
 use rookery_pds::ports::Clock;
 use rookery_testkit::{firehose::Begin, firehose::Checker};
@@ -353,6 +354,7 @@ fn open(
     };
     let ports = Ports {
         engine: Arc::clone(store) as _,
+        directory: Arc::new(StoreDirectory::new(Arc::clone(store) as _)),
         blobs: Arc::new(Bucket(Arc::clone(others))),
         net: Arc::clone(others) as _,
         verify: Arc::new(Trusting),

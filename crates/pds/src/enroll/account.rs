@@ -1,16 +1,18 @@
-//! Making an account: reserve, register, finish.
+//! Making an account: reserve, claim, register, finish.
 
 use super::{Enrolled, Enrollment};
 use crate::account::handle_taken;
 use crate::app::App;
 use crate::config::limits;
-use crate::error::{Result, internal};
+use crate::error::{Error, Result, internal};
+use crate::ports::{Claim, Entry};
 use crate::seal::generate_key;
 use crate::sequencer::emit;
 use crate::store;
 use crate::store::account::NewAccount;
 use crate::store::signup::Pending;
 use crate::store::tree::Recent;
+use http::StatusCode;
 use rookery_atproto::identity::plc::{Operation, UnsignedOperation};
 use rookery_atproto::repo;
 use rookery_atproto::syntax::Did;
@@ -32,12 +34,29 @@ pub(super) async fn make(app: &Arc<App>, enrollment: Enrollment) -> Result<Enrol
         Reserved::Held(pending) => pending,
         Reserved::Enrolled(account) => return Ok(account),
     };
-    let operation = Operation::from_json(pending.operation.as_bytes()).map_err(internal)?;
-    if let Err(error) = app.plc.submit(app, &pending.did, &operation).await {
-        release(app, pending.did.clone()).await;
-        return Err(error);
+    match claim_and_register(app, &enrollment, &pending).await {
+        Ok(claim) => finish(app, enrollment, *pending, claim).await,
+        Err(error) => {
+            release(app, pending.did).await;
+            Err(error)
+        }
     }
-    finish(app, enrollment, *pending).await
+}
+
+/// Holds the handle among all accounts, then registers the DID.
+async fn claim_and_register(app: &App, enrollment: &Enrollment, pending: &Pending) -> Result<Claim> {
+    let entry = entry(enrollment, pending);
+    let claim = app.ports.directory.claim(&entry, app.now_micros() + limits::RESERVATION).await?;
+    if claim == Claim::Taken {
+        return Err(handle_taken(&pending.handle));
+    }
+    let operation = Operation::from_json(pending.operation.as_bytes()).map_err(internal)?;
+    app.plc.submit(app, &pending.did, &operation).await?;
+    Ok(claim)
+}
+
+fn entry(enrollment: &Enrollment, pending: &Pending) -> Entry {
+    Entry { thumbprint: enrollment.thumbprint, did: pending.did.clone(), handle: pending.handle.clone() }
 }
 
 /// A signing key, and the genesis operation that names it.
@@ -69,8 +88,8 @@ async fn reserve(app: &App, enrollment: Arc<Enrollment>, fresh: Pending) -> Resu
     app.write(move |sql| {
         enrollment.proof.consume(sql)?;
         let thumbprint = &enrollment.thumbprint;
-        if let Some(account) = store::account::by_thumbprint(sql, thumbprint)? {
-            return Ok(Reserved::Enrolled(Enrolled { did: account.did, handle: account.handle }));
+        if let Some(account) = Enrolled::find(sql, thumbprint)? {
+            return Ok(Reserved::Enrolled(account));
         }
         if let Some(kept) = store::signup::get(sql, thumbprint)?
             && kept.handle == enrollment.handle
@@ -87,8 +106,14 @@ async fn reserve(app: &App, enrollment: Arc<Enrollment>, fresh: Pending) -> Resu
     .await
 }
 
-/// The account, its repo with the first commit, and the end of the reservation, in one transaction.
-async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -> Result<Enrolled> {
+/// The account, its repo with the first commit, and the end of the reservation, in one transaction. What was claimed is left as it
+/// is when this fails: nobody knows whether the account is there.
+async fn finish(
+    app: &Arc<App>,
+    enrollment: Arc<Enrollment>,
+    pending: Pending,
+    claim: Claim,
+) -> Result<Enrolled> {
     let now = app.now_micros();
     let key = app.sealer.open_key(pending.did.as_str(), &pending.signing_key)?;
     let rev = app.tids.next(now.unsigned_abs());
@@ -97,12 +122,22 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
     let (head, commit_block, change) = genesis.into_stored();
     let recent = Recent::of_first(change);
     app.write(move |sql| {
-        // The reservation may be gone: another request of this key failed and released it, or it ran out. What counts is
-        // that the key still has no account and that nobody else holds the handle.
-        store::signup::release(sql, &pending.did)?;
-        if let Some(account) = store::account::by_thumbprint(sql, &enrollment.thumbprint)? {
-            return Ok(Enrolled { did: account.did, handle: account.handle });
+        if let Some(account) = Enrolled::find(sql, &enrollment.thumbprint)? {
+            return Ok(account);
         }
+        // The reservation may be gone: another request of this key failed and released it, or it ran out.
+        let unsettled = if claim == Claim::Held {
+            // Then so is the claim. Otherwise it stays, and says what is to be settled.
+            let kept = store::signup::get(sql, &enrollment.thumbprint)?;
+            if kept.is_none_or(|kept| kept.did != pending.did) {
+                return Err(given_back());
+            }
+            Some(entry(&enrollment, &pending))
+        } else {
+            // What counts is that the key still has no account and that nobody else holds the handle.
+            store::signup::release(sql, &pending.did)?;
+            None
+        };
         let fresh_since = now - limits::RESERVATION;
         if store::signup::handle_taken(sql, &pending.handle, &enrollment.thumbprint, fresh_since)? {
             return Err(handle_taken(&pending.handle));
@@ -119,18 +154,39 @@ async fn finish(app: &Arc<App>, enrollment: Arc<Enrollment>, pending: Pending) -
         store::repo::insert_head(sql, id, &head, &commit_block, &recent)?;
         emit::signup(sql, id, now, &account, &head, (&commit_block, &blocks))?;
         tracing::info!(account.did = %pending.did, account.handle = %pending.handle, "agent enrolled");
-        Ok(Enrolled { did: pending.did, handle: Some(pending.handle) })
+        Ok(Enrolled { did: pending.did, handle: Some(pending.handle), unsettled })
     })
     .await
 }
 
-/// Gives the handle back after a failure. If that fails too, the reservation runs out by itself.
+/// 503: two requests of a key, of which one failed and the other was about to go on.
+fn given_back() -> Error {
+    Error::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Interrupted",
+        "Another enrollment of this key failed meanwhile and gave its handle back. Send the request again.",
+    )
+}
+
+/// Gives the handle back after a failure, unless another request of the key has made the account meanwhile. The claim goes
+/// after the reservation, so that nobody finishes who has lost it. If this fails too, both run out by themselves.
 async fn release(app: &App, did: Did) {
-    let released = app.write({
+    let reservation = app.write({
         let did = did.clone();
-        move |sql| Ok(store::signup::release(sql, &did)?)
+        move |sql| {
+            if store::account::by_did(sql, &did)?.is_some() {
+                return Ok(false);
+            }
+            store::signup::release(sql, &did)?;
+            Ok(true)
+        }
     });
-    if let Err(error) = released.await {
+    let released = match reservation.await {
+        Ok(true) => app.ports.directory.release(&did).await.map_err(Error::from),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = released {
         tracing::warn!(account.did = %did, error = %error, "a failed enrollment keeps its handle until it expires");
     }
 }

@@ -3,12 +3,15 @@
 //! Order: proof, signature over the terms, access token, then what this service adds (handle, recovery key). A key that is
 //! enrolled consents again and keeps its account.
 //!
-//! The DID is registered elsewhere, so an enrollment is three steps that may each be the last: *reserve* (a row that holds
-//! the handle and the signed genesis operation), *register* (the directory), *finish* (the account, in one transaction).
-//! A failure after the first takes the row away again; a crash leaves it, and the same key then resumes with the same DID,
-//! while for others the handle is free again after two minutes.
+//! The DID is registered elsewhere, and whose a handle is may be known elsewhere too, so an enrollment is steps that may each be
+//! the last: *reserve* (a row that holds the handle and the signed genesis operation), *claim* (the handle, in the directory of
+//! accounts), *register* (the DID), *finish* (the account, in one transaction), *settle* (the claim). A failure before the finish
+//! takes row and claim away again; a crash leaves them, and the same key then resumes with the same DID, while for others the
+//! handle is free again after two minutes. Once finished, an account stays: what is left is to settle it, which is tried again
+//! whenever its key comes, and by [`App::settle_accounts`].
 
 mod account;
+mod settle;
 
 use crate::app::App;
 use crate::config::limits;
@@ -16,7 +19,9 @@ use crate::error::{Error, Result, invalid_request};
 use crate::http::auth::{UsedProof, check_token, enrollment_proof, remember};
 use crate::http::body;
 use crate::http::reply::Json;
+use crate::ports::{Entry, Sql};
 use crate::store;
+use crate::store::account::Status;
 use axum::extract::{Request, State};
 use http::StatusCode;
 use rookery_atproto::crypto::PublicKey;
@@ -45,6 +50,24 @@ pub(crate) struct Enrollment {
 pub(crate) struct Enrolled {
     pub did: Did,
     pub handle: Option<Handle>,
+    /// What the directory is to be told yet.
+    pub unsettled: Option<Entry>,
+}
+
+impl Enrolled {
+    /// The account of a key, if there is one.
+    fn find(sql: &dyn Sql, thumbprint: &Thumbprint) -> Result<Option<Self>> {
+        let Some(account) = store::account::by_thumbprint(sql, thumbprint)? else { return Ok(None) };
+        if account.status == Status::Deleted {
+            return Err(Error::new(
+                StatusCode::FORBIDDEN,
+                "AccountDeleted",
+                "The account of this key was deleted. Enroll with a new key.",
+            ));
+        }
+        let unsettled = store::signup::unsettled_of(sql, thumbprint)?;
+        Ok(Some(Self { did: account.did, handle: account.handle, unsettled }))
+    }
 }
 
 pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Result<Json<Value>> {
@@ -69,6 +92,7 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
             account::make(&app, enrollment).await?
         }
     };
+    let enrolled = settle::account(&app, enrolled).await?;
     Ok(Json(json!({
         "did": enrolled.did.as_str(),
         "handle": enrolled.handle.as_ref().map(|handle| handle.as_str()),
@@ -96,17 +120,11 @@ async fn check_consent(app: &App, signup: &SignupRequest, proof: &Proof) -> Resu
 
 /// The account of an enrolled key; consenting again consumes the proof and changes nothing else.
 async fn enrolled(app: &App, thumbprint: Thumbprint, proof: UsedProof) -> Result<Option<Enrolled>> {
-    let found = app.read(move |sql| Ok(store::account::by_thumbprint(sql, &thumbprint)?)).await?;
-    let Some(account) = found else { return Ok(None) };
-    if account.status == store::account::Status::Deleted {
-        return Err(Error::new(
-            StatusCode::FORBIDDEN,
-            "AccountDeleted",
-            "The account of this key was deleted. Enroll with a new key.",
-        ));
+    let found = app.read(move |sql| Enrolled::find(sql, &thumbprint)).await?;
+    if found.is_some() {
+        app.write(move |sql| proof.consume(sql)).await?;
     }
-    app.write(move |sql| proof.consume(sql)).await?;
-    Ok(Some(Enrolled { did: account.did, handle: account.handle }))
+    Ok(found)
 }
 
 fn claim(app: &App, requested: &str) -> Result<Handle> {

@@ -5,10 +5,12 @@
 //! is asynchronous and never called between a read and the write that depends on it.
 
 mod blobs;
+mod directory;
 mod engine;
 mod net;
 
 pub use blobs::{BlobError, BlobStream, Blobs, Upload};
+pub use directory::{Claim, Directory, DirectoryError, Entry, Holder, Listed, Page};
 pub use engine::{
     ByteStream, Engine, EngineError, Job, Mode, RepoId, Row, Sql, SqlError, StreamJob, Turn, Value, Written,
     run,

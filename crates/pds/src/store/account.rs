@@ -173,11 +173,11 @@ pub fn set_status(sql: &dyn Sql, id: RepoId, status: Status) -> Result<(), SqlEr
     Ok(())
 }
 
-/// Gives an account another handle. One that is taken is a constraint error.
-pub fn set_handle(sql: &dyn Sql, id: RepoId, handle: &Handle) -> Result<(), SqlError> {
+/// Gives an account another handle, or none. One that is taken is a constraint error.
+pub fn set_handle(sql: &dyn Sql, id: RepoId, handle: Option<&Handle>) -> Result<(), SqlError> {
     sql.exec(
         "UPDATE account SET handle = ?2 WHERE id = ?1",
-        &[Value::Int(id.0), Value::Text(handle.as_str())],
+        &[Value::Int(id.0), text_or_null(handle.map(Handle::as_str))],
     )?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Which accounts have records in a collection.
 
 use super::parsed;
-use crate::ports::{RepoId, Sql, SqlError, Value};
+use crate::ports::{Page, RepoId, Sql, SqlError, Value};
 use rookery_atproto::repo::RepoOp;
 use rookery_atproto::syntax::{Did, Nsid};
 use std::collections::BTreeSet;
@@ -43,25 +43,18 @@ pub fn update(sql: &dyn Sql, repo: RepoId, touched: &Touched) -> Result<(), SqlE
     Ok(())
 }
 
-/// Calls `each` for up to `limit` active accounts with records in a collection, those after the account number `after`,
-/// and returns the number of the last one.
-pub fn repos(
-    sql: &dyn Sql,
-    collection: &Nsid,
-    after: i64,
-    limit: i64,
-    each: &mut dyn FnMut(Did),
-) -> Result<Option<RepoId>, SqlError> {
-    let mut last = None;
+/// Up to `limit` active accounts with records in a collection, those after the account number `after`.
+pub fn repos(sql: &dyn Sql, collection: &Nsid, after: i64, limit: i64) -> Result<Page<Did>, SqlError> {
+    let mut page = Page { entries: Vec::new(), last: None };
     sql.query(
         "SELECT c.account, a.did FROM repo_collection c JOIN account a ON a.id = c.account \
          WHERE c.collection = ?1 AND c.account > ?2 AND a.status = 'active' ORDER BY c.account LIMIT ?3",
         &[Value::Text(collection.as_str()), Value::Int(after), Value::Int(limit)],
         &mut |row| {
-            last = Some(RepoId(row.int(0)?));
-            each(parsed(row, 1)?);
+            page.last = Some(row.int(0)?);
+            page.entries.push(parsed(row, 1)?);
             Ok(())
         },
     )?;
-    Ok(last)
+    Ok(page)
 }

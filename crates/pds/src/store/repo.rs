@@ -3,9 +3,8 @@
 use super::account::Status;
 use super::tree::{Recent, number};
 use super::{cid, column_error, one, parsed};
-use crate::ports::{RepoId, Row, Sql, SqlError, Value};
+use crate::ports::{Listed, Page, RepoId, Row, Sql, SqlError, Value};
 use bytes::Bytes;
-use rookery_atproto::data::Cid;
 use rookery_atproto::mst::{Link, Place};
 use rookery_atproto::repo::Head;
 use rookery_atproto::syntax::{Did, Tid};
@@ -142,40 +141,28 @@ pub fn swap_head(
     Ok(changed == 1)
 }
 
-/// One entry of `listRepos`.
-pub struct Listed {
-    /// Whose repo.
-    pub did: Did,
-    /// Whether it is served.
-    pub status: Status,
-    /// Its commit.
-    pub commit: Cid,
-    /// Its revision.
-    pub rev: Tid,
-}
-
-/// Calls `each` for up to `limit` repos after the account number `after`, and returns the number of the last one.
-pub fn list(
-    sql: &dyn Sql,
-    after: i64,
-    limit: i64,
-    each: &mut dyn FnMut(Listed),
-) -> Result<Option<RepoId>, SqlError> {
-    let mut last = None;
+/// Up to `limit` repos after the account number `after`, those of deleted accounts left out.
+pub fn list(sql: &dyn Sql, after: i64, limit: i64) -> Result<Page<Listed>, SqlError> {
+    let mut page = Page { entries: Vec::new(), last: None };
     sql.query(
         "SELECT a.id, a.did, a.status, r.commit_cid, r.rev FROM account a JOIN repo r ON r.account = a.id \
          WHERE a.id > ?1 AND a.status <> 'deleted' ORDER BY a.id LIMIT ?2",
         &[Value::Int(after), Value::Int(limit)],
         &mut |row| {
-            last = Some(RepoId(row.int(0)?));
-            each(Listed {
-                did: parsed(row, 1)?,
-                status: row.text(2)?.parse().map_err(|error: String| column_error(2, error))?,
-                commit: cid(row, 3)?,
-                rev: parsed(row, 4)?,
-            });
+            page.last = Some(row.int(0)?);
+            page.entries.push(listed(row)?);
             Ok(())
         },
     )?;
-    Ok(last)
+    Ok(page)
+}
+
+/// DID, status, commit and revision in the columns after the first.
+pub(super) fn listed(row: &dyn Row) -> Result<Listed, SqlError> {
+    Ok(Listed {
+        did: parsed(row, 1)?,
+        status: row.text(2)?.parse().map_err(|error: String| column_error(2, error))?,
+        commit: cid(row, 3)?,
+        rev: parsed(row, 4)?,
+    })
 }

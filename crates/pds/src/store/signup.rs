@@ -1,7 +1,9 @@
 //! Enrollments under way: the reservation that makes a signup that fails half-way leave nothing, or resume.
+//!
+//! Where the directory is elsewhere, the row stays beside the account until that is settled there.
 
-use super::{one, parsed, text_or_null};
-use crate::ports::{Sql, SqlError, Value};
+use super::{column_error, one, parsed, text_or_null};
+use crate::ports::{Entry, Row, Sql, SqlError, Value};
 use rookery_atproto::syntax::{Did, Handle};
 use rookery_auth::jwk::Thumbprint;
 
@@ -82,7 +84,45 @@ pub fn release(sql: &dyn Sql, did: &Did) -> Result<(), SqlError> {
     sql.exec("DELETE FROM pending_signup WHERE did = ?1", &[Value::Text(did.as_str())]).map(drop)
 }
 
+/// What is to be settled in the directory for the account of this key.
+pub fn unsettled_of(sql: &dyn Sql, thumbprint: &Thumbprint) -> Result<Option<Entry>, SqlError> {
+    one(
+        sql,
+        "SELECT p.thumbprint, p.did, p.handle FROM pending_signup p JOIN account a ON a.thumbprint = p.thumbprint \
+         WHERE p.thumbprint = ?1",
+        &[Value::Blob(thumbprint.as_bytes())],
+        entry,
+    )
+}
+
+/// What is to be settled in the directory.
+pub fn unsettled(sql: &dyn Sql) -> Result<Vec<Entry>, SqlError> {
+    let mut entries = Vec::new();
+    sql.query(
+        "SELECT p.thumbprint, p.did, p.handle FROM pending_signup p JOIN account a ON a.thumbprint = p.thumbprint",
+        &[],
+        &mut |row| {
+            entries.push(entry(row)?);
+            Ok(())
+        },
+    )?;
+    Ok(entries)
+}
+
+fn entry(row: &dyn Row) -> Result<Entry, SqlError> {
+    let thumbprint = row.blob(0)?.try_into().map_err(|error| column_error(0, error))?;
+    Ok(Entry {
+        thumbprint: Thumbprint::from_bytes(thumbprint),
+        did: parsed(row, 1)?,
+        handle: parsed(row, 2)?,
+    })
+}
+
 /// Forgets reservations made before `time` (microseconds): nobody came back to resume them.
 pub fn forget_before(sql: &dyn Sql, time: i64) -> Result<u64, SqlError> {
-    sql.exec("DELETE FROM pending_signup WHERE created_at < ?1", &[Value::Int(time)])
+    sql.exec(
+        "DELETE FROM pending_signup WHERE created_at < ?1 \
+         AND NOT EXISTS (SELECT 1 FROM account WHERE account.thumbprint = pending_signup.thumbprint)",
+        &[Value::Int(time)],
+    )
 }

@@ -51,9 +51,9 @@ pub(crate) async fn atproto_did(State(app): State<Arc<App>>, request: Request) -
     let host = host.or(request.uri().host()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
     let handle = Handle::parse(name).map_err(|_| not_found())?;
-    let account = app.read(move |sql| Ok(store::account::by_handle(sql, &handle)?)).await?;
-    let account = account.filter(|account| account.status == Status::Active).ok_or_else(not_found)?;
-    Ok(text("text/plain; charset=utf-8", account.did.as_str()))
+    let holder = app.ports.directory.resolve(&handle).await?;
+    let holder = holder.filter(|holder| holder.status == Status::Active).ok_or_else(not_found)?;
+    Ok(text("text/plain; charset=utf-8", holder.did.as_str()))
 }
 
 /// `GET /.well-known/did.json`: the server's own did:web.

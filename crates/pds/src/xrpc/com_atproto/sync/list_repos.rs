@@ -5,8 +5,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::params::Params;
 use crate::http::reply::Json;
-use crate::store;
-use crate::store::repo::Listed;
+use crate::ports::Listed;
 use axum::extract::{Request, State};
 use rookery_atproto::data::Cid;
 use rookery_atproto::syntax::{Did, Tid};
@@ -36,9 +35,6 @@ pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Res
     let params = Params::of(&parts)?;
     let limit = params.limit("limit", 1..=1000, 500)?;
     let after = params.row_cursor()?;
-    app.read(move |sql| {
-        Repos::page(limit, |each| store::repo::list(sql, after, limit, &mut |repo| each(repo.into())))
-            .map(Json)
-    })
-    .await
+    let page = app.ports.directory.list(after, limit).await?;
+    Ok(Json(Repos::page(page, limit)))
 }

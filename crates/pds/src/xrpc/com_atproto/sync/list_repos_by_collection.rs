@@ -6,7 +6,6 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::params::Params;
 use crate::http::reply::Json;
-use crate::store;
 use axum::extract::{Request, State};
 use rookery_atproto::syntax::{Did, Nsid};
 use serde::Serialize;
@@ -18,17 +17,18 @@ pub(crate) struct Entry {
     did: Did,
 }
 
+impl From<Did> for Entry {
+    fn from(did: Did) -> Self {
+        Self { did }
+    }
+}
+
 pub(crate) async fn handle(State(app): State<Arc<App>>, request: Request) -> Result<Json<Repos<Entry>>> {
     let (parts, _) = request.into_parts();
     let params = Params::of(&parts)?;
     let collection: Nsid = params.required("collection")?;
     let limit = params.limit("limit", 1..=2000, 500)?;
     let after = params.row_cursor()?;
-    app.read(move |sql| {
-        Repos::page(limit, |each| {
-            store::collection::repos(sql, &collection, after, limit, &mut |did| each(Entry { did }))
-        })
-        .map(Json)
-    })
-    .await
+    let page = app.ports.directory.list_by_collection(&collection, after, limit).await?;
+    Ok(Json(Repos::page(page, limit)))
 }
