@@ -1,6 +1,7 @@
 //! A host in the test's own process, spoken to over HTTP: a real store and core, with the parts in the test's hands that
 //! nobody controls from outside, such as the time and calls of the core that no request makes.
 
+mod directory;
 mod proofs;
 mod status;
 mod steps;
