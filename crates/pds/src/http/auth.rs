@@ -21,7 +21,7 @@ use rookery_auth::welcome_mat::{AccessToken, TokenError, UnverifiedToken};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, PoisonError};
 
-const DPOP: HeaderName = HeaderName::from_static("dpop");
+pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// Access tokens whose signature holds, by their SHA-256.
 pub(crate) type TokenCache = Cache<[u8; 32], Arc<KnownToken>>;

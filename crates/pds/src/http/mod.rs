@@ -7,6 +7,7 @@ mod cors;
 mod limits;
 pub(crate) mod params;
 pub(crate) mod reply;
+pub mod route;
 mod router;
 
 pub use router::router;
