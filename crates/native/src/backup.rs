@@ -53,7 +53,7 @@ pub(crate) fn run(from: &Path, to: &Path) -> Result<()> {
     let mut accounts = 0;
     progress.say(|| "checking the copy".to_owned());
     open_copy(&copy, |sql| {
-        store::migrate(sql)?;
+        store::migrate(sql, store::Schema::Accounts)?;
         store::restored::mark(sql)?;
         gone.iter().try_for_each(|(key, _)| store::blob::forget_object(sql, key))?;
         accounts = store::account::count_active(sql)?;

@@ -12,7 +12,8 @@ use crate::ports::{
 use crate::relay::Report;
 use crate::restored;
 use crate::seal::{Sealer, generate_key};
-use crate::store;
+use crate::sequencer::Log;
+use crate::store::{self, Schema};
 use rookery_atproto::crypto::SecretKey;
 use rookery_atproto::syntax::TidClock;
 use rookery_auth::replay::ReplayGuard;
@@ -50,6 +51,8 @@ pub struct App {
     pub config: Config,
     /// What the host supplied.
     pub ports: Ports,
+    /// What there is to tell of accounts.
+    pub log: Log,
     /// Opens and seals private keys.
     pub(crate) sealer: Sealer,
     /// The server's own key in every DID it makes; may update them after the recovery key.
@@ -82,7 +85,7 @@ impl App {
     pub async fn open(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {
         let engine = ports.engine.as_ref();
         let (fresh, proofs) = run(engine, Mode::Write, |sql| -> Result<_> {
-            store::migrate(sql)?;
+            store::migrate(sql, Schema::Accounts)?;
             Ok((store::secret::get(sql, ROTATION_KEY)?.is_none(), store::proof::left(sql)?))
         })
         .await?;
@@ -102,6 +105,7 @@ impl App {
         let mut clock_id = [0; 2];
         ports.entropy.fill(&mut clock_id)?;
         let app = Arc::new(Self {
+            log: Log::new(Arc::clone(&ports.engine), Arc::clone(&ports.clock), config.retention),
             plc: Plc::new(&config.plc),
             sealer,
             rotation_key,

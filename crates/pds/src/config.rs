@@ -122,6 +122,10 @@ pub mod limits {
     pub const WRITES: usize = rookery_atproto::event::MAX_OPS;
     /// Bytes of the blocks of one commit: new records and nodes, and those that others need to check it.
     pub const COMMIT_BLOCKS: usize = rookery_atproto::event::MAX_COMMIT_BLOCKS;
+    /// A delivery of events to the log that accounts share, in bytes.
+    pub const DELIVERY: usize = 16 * 1024 * 1024;
+    /// Bytes of the events in one: what else is in it has no more.
+    pub const DELIVERY_EVENTS: usize = 4 * 1024 * 1024;
     /// CIDs in one `getBlocks`: as many as its query string has room for, beside a DID of any usual length.
     pub const BLOCKS: usize = 100;
     /// How far a proof's or token's `iat` may be off, in seconds.

@@ -9,10 +9,11 @@
 mod tests;
 
 use crate::data::Cid;
-use crate::data::cbor::Writer;
+use crate::data::cbor::{CborError, Reader, Writer};
 use crate::repo::RepoOp;
 use crate::syntax::{Did, Handle, Tid};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// Operations of one `#commit` at most (lexicon).
 pub const MAX_OPS: usize = 200;
@@ -166,6 +167,38 @@ pub fn account(did: &Did, status: Option<&str>, time: &str) -> Unsequenced {
         out.text(status);
     }
     Unsequenced { bytes: out.into_bytes().into(), gap }
+}
+
+/// The collections in which an event creates or deletes records: those of a `#commit`, none of others. Reads only as far as it
+/// must, so the event may be an [`Unsequenced`] one.
+pub fn touched_collections(event: &[u8]) -> Result<BTreeSet<&str>, CborError> {
+    let mut input = Reader::new(event);
+    let mut touched = BTreeSet::new();
+    input.map()?;
+    input.expect_key("t")?;
+    if input.text()? != "#commit" {
+        return Ok(touched);
+    }
+    input.expect_key("op")?;
+    input.uint()?;
+    input.map()?;
+    input.expect_key("ops")?;
+    for _ in 0..input.array()? {
+        let (mut path, mut previous, mut updates) = ("", None, false);
+        for _ in 0..input.map()? {
+            let key = input.key(previous)?;
+            previous = Some(key);
+            match key {
+                "path" => path = input.text()?,
+                "action" => updates = input.text()? == "update",
+                _ => drop(input.link_or_null()?),
+            }
+        }
+        if let Some((collection, _)) = path.split_once('/').filter(|_| !updates) {
+            touched.insert(collection);
+        }
+    }
+    Ok(touched)
 }
 
 /// A whole `#info` frame; it has no number.

@@ -9,7 +9,7 @@ fn did() -> Did {
 
 /// Header and body of a frame, decoded strictly.
 fn parts(frame: &[u8]) -> (Value, Value) {
-    let mut reader = cbor::Reader::new(frame);
+    let mut reader = Reader::new(frame);
     let header = reader.skip(4).unwrap();
     let body = &frame[header.len()..];
     (cbor::decode(header).unwrap(), cbor::decode(body).unwrap())
@@ -93,4 +93,36 @@ fn the_other_events_are_canonical_and_say_what_they_mean() {
 fn a_gap_outside_the_bytes_gives_no_frame() {
     let event = Unsequenced { bytes: b"abc".as_slice(), gap: 4 };
     assert_eq!(event.frame(1), None);
+}
+
+#[test]
+fn a_commit_touches_the_collections_of_what_it_creates_and_deletes() {
+    let (new, old) = (Some(Cid::dag_cbor(b"new")), Some(Cid::dag_cbor(b"old")));
+    let op = |path: &str, cid, prev| RepoOp { path: path.into(), cid, prev };
+    let ops = [
+        op("com.example.created/1", new, None),
+        op("com.example.created/2", new, None),
+        op("com.example.deleted/1", None, old),
+        op("com.example.updated/1", new, old),
+    ];
+    let event = CommitEvent {
+        repo: &did(),
+        commit: Cid::dag_cbor(b"commit"),
+        rev: Tid::new(2_000_000, 1),
+        since: None,
+        prev_data: None,
+        ops: &ops,
+        blocks: b"car",
+        time: TIME,
+    };
+    let event = commit(&event);
+    let expected = BTreeSet::from(["com.example.created", "com.example.deleted"]);
+    assert_eq!(touched_collections(&event.bytes), Ok(expected.clone()));
+    assert_eq!(touched_collections(&event.frame(1_795_000_000_000_000).unwrap()), Ok(expected));
+    for other in [identity(&did(), None, TIME), account(&did(), None, TIME)] {
+        assert_eq!(touched_collections(&other.bytes), Ok(BTreeSet::new()));
+    }
+    for cut in 0..event.bytes.len().min(200) {
+        assert!(touched_collections(&event.bytes[..cut]).is_err(), "cut at {cut}");
+    }
 }

@@ -45,7 +45,7 @@ async fn switch(firehose: Arc<Firehose>, parts: &Parts, upgrade: OnUpgrade, acce
         return full().into_response();
     };
     // Asked now, so that whoever gets no cursor sees every event after this answer.
-    let start = match firehose.app.subscribe(cursor, firehose.bounds.lag).await {
+    let start = match firehose.app.log.subscribe(cursor, firehose.bounds.lag).await {
         Ok(start) => start,
         Err(error) => return error.into_response(),
     };

@@ -50,7 +50,7 @@ pub(crate) struct Firehose {
 
 impl Firehose {
     pub(crate) async fn open(app: Arc<App>, bounds: Subscribers) -> Result<Arc<Self>> {
-        let ends = app.event_ends().await?;
+        let ends = app.log.ends().await?;
         Ok(Arc::new(Self {
             app,
             recent: Recent::new(ends, bounds.memory),
@@ -88,7 +88,7 @@ impl Firehose {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.app.prune_events().await {
+            if let Err(error) = self.app.log.prune().await {
                 tracing::warn!(%error, "old events could not be forgotten; it is tried again");
             }
         }
@@ -101,12 +101,12 @@ impl Firehose {
             return Ok(());
         }
         let Some(mut at) = self.recent.newest() else {
-            self.recent.start_after(self.app.event_ends().await?);
+            self.recent.start_after(self.app.log.ends().await?);
             return Ok(());
         };
         let mut most = STEP;
         loop {
-            let page = self.app.events(at, most).await?;
+            let page = self.app.log.events(at, most).await?;
             let Some(last) = page.frames.last() else {
                 match page.next {
                     Some(needed) => most = needed,

@@ -216,7 +216,7 @@ async fn page(firehose: &Firehose, seq: i64) -> Result<(Vec<Shared>, Ends)> {
     let mut most = BATCH;
     loop {
         let permit = firehose.recent.reserve(most).await?;
-        let page = firehose.app.events(seq, most).await?;
+        let page = firehose.app.log.events(seq, most).await?;
         match page.next.filter(|_| page.frames.is_empty()) {
             Some(needed) => most = needed,
             None => return Ok((recent::page(page.frames, permit), page.ends)),

@@ -21,17 +21,17 @@ const HANGING: Duration = Duration::from_secs(30);
 
 impl Host {
     async fn newest(&self) -> i64 {
-        self.app.event_ends().await.unwrap().newest.seq
+        self.app.log.ends().await.unwrap().newest.seq
     }
 
     /// Type and body of the events after `seq`.
     async fn events(&self, seq: i64) -> Vec<(String, Value)> {
-        let page = self.app.events(seq, 1 << 20).await.unwrap();
+        let page = self.app.log.events(seq, 1 << 20).await.unwrap();
         page.frames.iter().map(|frame| decode(&frame.bytes)).collect()
     }
 
     async fn subscribe(&self, cursor: Option<i64>) -> Start {
-        self.app.subscribe(cursor, BOUNDS.lag).await.unwrap()
+        self.app.log.subscribe(cursor, BOUNDS.lag).await.unwrap()
     }
 }
 
@@ -111,9 +111,9 @@ async fn what_is_past_the_bounds_is_forgotten_but_never_the_newest() {
     let host = Host::start(Retention { events: 3, ..FOREVER }).await;
     TestAgent::enroll(&host.target).await;
     host.audit().await;
-    let all = host.app.events(0, 1 << 20).await.unwrap().frames;
-    host.app.prune_events().await.unwrap();
-    let left = host.app.events(0, 1 << 20).await.unwrap();
+    let all = host.app.log.events(0, 1 << 20).await.unwrap().frames;
+    host.app.log.prune().await.unwrap();
+    let left = host.app.log.events(0, 1 << 20).await.unwrap();
     assert_eq!((all.len(), &left.frames[..]), (8, &all[5..]));
     assert_eq!(left.ends.floor, all[4].position.seq);
 
@@ -130,8 +130,8 @@ async fn what_is_past_the_bounds_is_forgotten_but_never_the_newest() {
     let host = Host::start(Retention { age: Duration::ZERO, ..FOREVER }).await;
     host.audit().await;
     let newest = host.newest().await;
-    host.app.prune_events().await.unwrap();
-    let left = host.app.events(0, 1 << 20).await.unwrap().frames;
+    host.app.log.prune().await.unwrap();
+    let left = host.app.log.events(0, 1 << 20).await.unwrap().frames;
     assert_eq!(left.iter().map(|frame| frame.position.seq).collect::<Vec<_>>(), [newest]);
 }
 
@@ -139,12 +139,12 @@ async fn what_is_past_the_bounds_is_forgotten_but_never_the_newest() {
 async fn a_page_holds_what_fits_and_says_what_the_next_one_takes() {
     let host = Host::start(FOREVER).await;
     TestAgent::enroll(&host.target).await;
-    let all = host.app.events(0, 1 << 20).await.unwrap();
+    let all = host.app.log.events(0, 1 << 20).await.unwrap();
     assert_eq!((all.frames.len(), all.next), (4, None));
-    let none = host.app.events(0, 10).await.unwrap();
+    let none = host.app.log.events(0, 10).await.unwrap();
     let needed = none.next.unwrap();
     assert!(none.frames.is_empty() && needed >= all.frames[0].bytes.len());
-    let one = host.app.events(0, needed).await.unwrap();
+    let one = host.app.log.events(0, needed).await.unwrap();
     assert_eq!(one.frames, all.frames[..1]);
     assert!(one.next.is_some());
     host.audit().await;

@@ -3,6 +3,7 @@
 
 mod directory;
 mod proofs;
+mod shared_log;
 mod status;
 mod steps;
 

@@ -415,7 +415,7 @@ async fn proofs_are_forgotten_with_a_floor_and_those_of_kept_seconds_are_not() {
     let store = Store::new();
     store
         .write(|sql| {
-            store::migrate(sql)?;
+            store::migrate(sql, store::Schema::Accounts)?;
             assert_eq!(proof::left(sql)?, Left { floor: 0, newest: 0 });
             for iat in [100, 101, 102, 103, 500] {
                 assert!(proof::consume(sql, iat, &[7; 16])?);

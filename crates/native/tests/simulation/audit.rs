@@ -27,7 +27,7 @@ impl World {
     pub(crate) fn observe(&mut self) {
         loop {
             let last = self.log.last().map_or(0, |(seq, _)| *seq);
-            let page = self.now(self.app.events(last, 1 << 20)).expect("the log can be read");
+            let page = self.now(self.app.log.events(last, 1 << 20)).expect("the log can be read");
             assert!(page.ends.floor <= last, "events were forgotten before anybody could read them");
             if page.frames.is_empty() {
                 assert_eq!(page.ends.newest.seq, last);

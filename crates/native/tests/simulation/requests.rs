@@ -116,7 +116,7 @@ impl World {
             _ => {
                 let prune = self.random.once_in(2);
                 let keep =
-                    async move { done(if prune { app.prune_events().await } else { app.maintain().await }) };
+                    async move { done(if prune { app.log.prune().await } else { app.maintain().await }) };
                 (Asked::Maintain, None, keep.boxed())
             }
         }
@@ -365,14 +365,14 @@ fn done(outcome: rookery_pds::error::Result<()>) -> Answer {
 
 /// Reads events up to the end of the log, as a subscriber does.
 async fn follow(app: Arc<App>, cursor: i64, most: usize) -> Answer {
-    let (mut subscriber, later) = match app.subscribe(Some(cursor), 1_000).await {
+    let (mut subscriber, later) = match app.log.subscribe(Some(cursor), 1_000).await {
         Ok(Start::From(subscriber, notice)) => (subscriber, notice.is_some()),
         Ok(Start::Refused(frame)) => return Answer::Done(Err(format!("refused: {frame:?}"))),
         Err(error) => return Answer::Done(Err(error.to_string())),
     };
     let (mut events, mut later, mut most) = (Vec::new(), later, most);
     loop {
-        let page = match app.events(subscriber.at().seq, most).await {
+        let page = match app.log.events(subscriber.at().seq, most).await {
             Ok(page) => page,
             Err(error) => return Answer::Done(Err(error.to_string())),
         };

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use rookery_atproto::data::Cid;
 use rookery_atproto::syntax::{Did, Handle, Nsid, Tid};
 use rookery_auth::jwk::Thumbprint;
+use serde::{Deserialize, Serialize};
 
 /// Why the directory did not do what it was asked for. Whether it did so all the same is not known.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub struct Holder {
 }
 
 /// One entry of `listRepos`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Whose repo.
     pub did: Did,
@@ -71,7 +72,7 @@ pub struct Listed {
 }
 
 /// Part of a list that goes in the order in which accounts were made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// What is on it.
     pub entries: Vec<T>,

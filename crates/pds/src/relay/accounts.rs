@@ -26,7 +26,7 @@ impl AccountWatch {
     /// Looks at the log, and counts when something happened.
     pub async fn tick(&mut self) -> Result<()> {
         let time = self.elapsed.read(&self.app);
-        let newest = self.app.event_ends().await?.newest.seq;
+        let newest = self.app.log.ends().await?.newest.seq;
         if self.count.is_due(time, newest) {
             let active = self.app.read(|sql| Ok(store::account::count_active(sql)?)).await?;
             let active = u64::try_from(active).map_err(internal)?;

@@ -4,11 +4,13 @@ use super::{column_error, one, parsed, scalar, text_or_null};
 use crate::ports::{RepoId, Row, Sql, SqlError, Value};
 use rookery_atproto::syntax::{Did, Handle};
 use rookery_auth::jwk::Thumbprint;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// Whether an account's repo is served, in the words of `com.atproto.sync`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Served and writable.
     Active,

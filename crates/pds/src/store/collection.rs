@@ -1,6 +1,6 @@
 //! Which accounts have records in a collection.
 
-use super::parsed;
+use super::{parsed, scalar};
 use crate::ports::{Page, RepoId, Sql, SqlError, Value};
 use rookery_atproto::repo::RepoOp;
 use rookery_atproto::syntax::{Did, Nsid};
@@ -41,6 +41,12 @@ pub fn update(sql: &dyn Sql, repo: RepoId, touched: &Touched) -> Result<(), SqlE
         )?;
     }
     Ok(())
+}
+
+/// True when an account has records in a collection.
+pub fn has(sql: &dyn Sql, repo: RepoId, collection: &str) -> Result<bool, SqlError> {
+    let text = "SELECT 1 FROM repo_collection WHERE collection = ?1 AND account = ?2";
+    Ok(scalar(sql, text, &[Value::Text(collection), Value::Int(repo.0)])?.is_some())
 }
 
 /// Up to `limit` active accounts with records in a collection, those after the account number `after`.

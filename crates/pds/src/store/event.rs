@@ -27,6 +27,8 @@ pub struct Ends {
 pub struct Stored<'a> {
     /// The place after it.
     pub position: Position,
+    /// Whose event it is.
+    pub account: RepoId,
     /// The frame without its number.
     pub frame: Unsequenced<&'a [u8]>,
 }
@@ -72,12 +74,12 @@ pub fn after(
 ) -> Result<(), SqlError> {
     let mut enough = false;
     let read = sql.query(
-        "SELECT seq, number, gap, frame FROM event WHERE seq > ?1 ORDER BY seq",
+        "SELECT seq, number, account, gap, frame FROM event WHERE seq > ?1 ORDER BY seq",
         &[Value::Int(seq)],
         &mut |row| {
-            let gap = usize::try_from(row.int(2)?).map_err(|error| super::column_error(2, error))?;
-            let frame = Unsequenced { bytes: row.blob(3)?, gap };
-            enough = !each(Stored { position: position(row)?, frame })?;
+            let gap = usize::try_from(row.int(3)?).map_err(|error| super::column_error(3, error))?;
+            let frame = Unsequenced { bytes: row.blob(4)?, gap };
+            enough = !each(Stored { position: position(row)?, account: RepoId(row.int(2)?), frame })?;
             // The only way to end a query before its end.
             if enough { Err(SqlError::Aborted) } else { Ok(()) }
         },
@@ -86,6 +88,11 @@ pub fn after(
         Err(SqlError::Aborted) if enough => Ok(()),
         other => other,
     }
+}
+
+/// Forgets the events up to `seq`, which others have, and says how many. The newest is kept: the next one follows on it.
+pub fn forget(sql: &dyn Sql, seq: i64) -> Result<u64, SqlError> {
+    sql.exec("DELETE FROM event WHERE seq <= ?1 AND seq < (SELECT max(seq) FROM event)", &[Value::Int(seq)])
 }
 
 /// True when [`prune`] has something to forget.

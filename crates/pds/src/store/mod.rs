@@ -8,6 +8,7 @@ pub mod blob;
 pub mod block;
 pub mod collection;
 pub mod event;
+pub mod hosted;
 pub mod plc;
 pub mod proof;
 pub mod record;
@@ -27,7 +28,25 @@ struct Migration {
     files: &'static [&'static str],
 }
 
-const MIGRATIONS: &[Migration] = &[
+/// Whose tables a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Those of accounts, one or many.
+    Accounts,
+    /// Those of the log that many stores share.
+    SharedLog,
+}
+
+impl Schema {
+    fn migrations(self) -> &'static [Migration] {
+        match self {
+            Self::Accounts => ACCOUNTS,
+            Self::SharedLog => SHARED_LOG,
+        }
+    }
+}
+
+const ACCOUNTS: &[Migration] = &[
     Migration {
         version: 1,
         files: &[
@@ -55,18 +74,24 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
+const SHARED_LOG: &[Migration] = &[Migration {
+    version: 1,
+    files: &[include_str!("schema/event.sql"), include_str!("schema/hosted.sql")],
+}];
+
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a
 /// newer version is refused.
-pub fn migrate(sql: &dyn Sql) -> Result<(), SqlError> {
+pub fn migrate(sql: &dyn Sql, schema: Schema) -> Result<(), SqlError> {
+    let migrations = schema.migrations();
     sql.exec("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT", &[])?;
     let at = scalar(sql, "SELECT coalesce(max(version), 0) FROM schema_version", &[])?.unwrap_or(0);
-    let newest = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let newest = migrations.iter().map(|m| m.version).max().unwrap_or(0);
     if at > newest {
         return Err(SqlError::Other(format!(
             "the data directory has schema version {at}, this program knows versions up to {newest}: use the newer program"
         )));
     }
-    for migration in MIGRATIONS.iter().filter(|m| m.version > at) {
+    for migration in migrations.iter().filter(|m| m.version > at) {
         for statement in migration.files.iter().flat_map(|file| statements(file)) {
             sql.exec(statement, &[])?;
         }

@@ -157,6 +157,18 @@ pub fn list(sql: &dyn Sql, after: i64, limit: i64) -> Result<Page<Listed>, SqlEr
     Ok(page)
 }
 
+/// The entry of one repo that exists.
+pub fn listed_by_id(sql: &dyn Sql, repo: RepoId) -> Result<Listed, SqlError> {
+    let found = one(
+        sql,
+        "SELECT a.id, a.did, a.status, r.commit_cid, r.rev FROM account a JOIN repo r ON r.account = a.id \
+         WHERE a.id = ?1",
+        &[Value::Int(repo.0)],
+        listed,
+    )?;
+    found.ok_or_else(|| SqlError::Other(format!("account {} has no repo", repo.0)))
+}
+
 /// DID, status, commit and revision in the columns after the first.
 pub(super) fn listed(row: &dyn Row) -> Result<Listed, SqlError> {
     Ok(Listed {
