@@ -1,7 +1,7 @@
 //! The server's state, and how a host makes it.
 
 use crate::blob;
-use crate::config::{Config, ProofMemory, limits};
+use crate::config::{Config, ProofMemory, RotationKey, limits};
 use crate::error::{Error, Result, internal};
 use crate::http::auth::TokenCache;
 use crate::limits::{Limits, Places};
@@ -11,7 +11,7 @@ use crate::ports::{
 };
 use crate::relay::Report;
 use crate::restored;
-use crate::seal::{Sealer, generate_key};
+use crate::seal::{Sealer, derive_key, generate_key};
 use crate::sequencer::Log;
 use crate::store::{self, Schema};
 use rookery_atproto::crypto::SecretKey;
@@ -20,7 +20,7 @@ use rookery_auth::replay::ReplayGuard;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The name under which the server's rotation key is kept.
+/// The name under which the server's rotation key is kept, and from which it is derived.
 const ROTATION_KEY: &str = "plc-rotation-key";
 /// Proofs forgotten in one transaction at most, so that no writer waits for it.
 const FORGET_AT_ONCE: i64 = 5_000;
@@ -85,33 +85,56 @@ impl App {
     pub async fn open(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {
         let engine = ports.engine.as_ref();
         let (fresh, proofs) = run(engine, Mode::Write, |sql| -> Result<_> {
-            store::migrate(sql, Schema::Accounts)?;
-            Ok((store::secret::get(sql, ROTATION_KEY)?.is_none(), store::proof::left(sql)?))
+            let fresh = store::migrate(sql, Schema::Accounts)?;
+            Ok((fresh, store::proof::left(sql)?))
         })
         .await?;
-        let sealer = Sealer::new(master_key);
-        let rotation_key = rotation_key(engine, &sealer, ports.entropy.as_ref()).await?;
-
-        let mut replay = ReplayGuard::new(limits::CLOCK_SKEW, limits::REPLAY_PROOFS);
+        let rotation_key = match config.rotation_key {
+            RotationKey::Stored => {
+                stored_key(engine, &Sealer::new(master_key), ports.entropy.as_ref()).await?
+            }
+            RotationKey::Derived => derive_key(master_key, ROTATION_KEY)?,
+        };
         // What an earlier process saw is forgotten, but for the proofs that were consumed: those are in the store, as far as that
         // has not forgotten them either. The clock may have been set back since then.
         let taken_from = match config.proofs {
             ProofMemory::Process => (ports.clock.now_micros() / 1_000_000).max(proofs.floor),
             ProofMemory::Store => proofs.floor,
         };
+        let app = Self::new(config, ports, master_key, rotation_key, taken_from..=proofs.newest)?;
         if !fresh {
-            replay.refuse_before(taken_from);
+            app.replay.lock().unwrap_or_else(PoisonError::into_inner).refuse_before(taken_from);
         }
+        blob::start(&app).await?;
+        restored::tell(&app).await?;
+        Ok(app)
+    }
+
+    /// A server of no accounts, for requests that belong to none: over a store that holds [`Nothing`](crate::ports::Nothing), whose
+    /// schema is nobody's concern.
+    pub fn without_accounts(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {
+        let rotation_key = derive_key(master_key, ROTATION_KEY)?;
+        // No write consumes a proof here.
+        Self::new(config, ports, master_key, rotation_key, RangeInclusive::new(0, -1))
+    }
+
+    fn new(
+        config: Config,
+        ports: Ports,
+        master_key: &[u8; 32],
+        rotation_key: SecretKey,
+        proofs_kept: RangeInclusive<i64>,
+    ) -> Result<Arc<Self>> {
         let mut clock_id = [0; 2];
         ports.entropy.fill(&mut clock_id)?;
-        let app = Arc::new(Self {
+        Ok(Arc::new(Self {
             log: Log::new(Arc::clone(&ports.engine), Arc::clone(&ports.clock), config.retention),
             plc: Plc::new(&config.plc),
-            sealer,
+            sealer: Sealer::new(master_key),
             rotation_key,
             tids: TidClock::new(u16::from_le_bytes(clock_id) & 0x3ff),
-            replay: Mutex::new(replay),
-            proofs_kept: taken_from..=proofs.newest,
+            replay: Mutex::new(ReplayGuard::new(limits::CLOCK_SKEW, limits::REPLAY_PROOFS)),
+            proofs_kept,
             tokens: TokenCache::new(limits::TOKEN_CACHE),
             relays: Mutex::new(Report::new(&config.relays)),
             limits: Limits::new(&config.rates),
@@ -120,10 +143,7 @@ impl App {
             bodies: Places::new(limits::BODIES.0, limits::BODIES.1),
             config,
             ports,
-        });
-        blob::start(&app).await?;
-        restored::tell(&app).await?;
-        Ok(app)
+        }))
     }
 
     /// Housekeeping; the host calls it about twice a minute. What asks another server comes last.
@@ -193,7 +213,7 @@ impl App {
 }
 
 /// The rotation key, made at the first start.
-async fn rotation_key(engine: &dyn Engine, sealer: &Sealer, entropy: &dyn Entropy) -> Result<SecretKey> {
+async fn stored_key(engine: &dyn Engine, sealer: &Sealer, entropy: &dyn Entropy) -> Result<SecretKey> {
     let kept =
         run(engine, Mode::Read, |sql| -> Result<_> { Ok(store::secret::get(sql, ROTATION_KEY)?) }).await?;
     if let Some(sealed) = kept {

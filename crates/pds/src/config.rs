@@ -17,6 +17,15 @@ pub enum PlcChoice {
     Url(String),
 }
 
+/// Where the server's own key comes from, which may update every DID that it makes after the recovery key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationKey {
+    /// Made at the first start, and kept in the store.
+    Stored,
+    /// Derived from the master key: the same in every store under it, also where each account has one of its own.
+    Derived,
+}
+
 /// How much of the event log can be read back. What is past either bound is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -94,6 +103,8 @@ pub struct Config {
     pub handle_domain: HandleDomain,
     /// Where did:plc operations go.
     pub plc: PlcChoice,
+    /// Where the server's own key in DIDs comes from.
+    pub rotation_key: RotationKey,
     /// How much of the event log is kept.
     pub retention: Retention,
     /// Who is told that there is something to crawl.

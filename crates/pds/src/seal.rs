@@ -7,7 +7,9 @@ use crate::error::{Error, internal};
 use crate::ports::{Entropy, EntropyError};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
 use rookery_atproto::crypto::{Curve, SecretKey};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 const NONCE: usize = 24;
@@ -64,6 +66,15 @@ impl Sealer {
     }
 }
 
+/// The secp256k1 key of a name under a master key: HKDF-SHA256 (RFC 5869) without a salt. It never changes, so neither may this.
+pub(crate) fn derive_key(master_key: &[u8; 32], name: &str) -> Result<SecretKey, Error> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    let derivation = Hkdf::<Sha256>::new(None, master_key);
+    derivation.expand(name.as_bytes(), bytes.as_mut_slice()).map_err(|error| internal(error.to_string()))?;
+    // One name in 2^127 gives no key.
+    SecretKey::from_bytes(Curve::K256, &bytes).map_err(internal)
+}
+
 /// A new secp256k1 key and its bytes. Random bytes that are no key (one in 2^127) are drawn again.
 pub(crate) fn generate_key(entropy: &dyn Entropy) -> Result<SecretKey, EntropyError> {
     let mut bytes = Zeroizing::new([0; 32]);
@@ -102,6 +113,16 @@ mod tests {
             assert!(sealer.open("did:plc:a", &altered).is_err(), "byte {at}");
         }
         assert!(sealer.open("did:plc:a", &sealed[..10]).is_err());
+    }
+
+    #[test]
+    fn a_derived_key_is_hkdf_sha256_of_the_master_key_and_its_name() {
+        let key = derive_key(&[7; 32], "plc-rotation-key").unwrap();
+        let hex = data_encoding::HEXLOWER.encode(key.to_bytes().as_slice());
+        assert_eq!(hex, "62f24216c844fee1ecb4b4d05ad2fbd7b51eb566ad152454c94f7cf8d3e7ca0d");
+        for other in [derive_key(&[7; 32], "another"), derive_key(&[8; 32], "plc-rotation-key")] {
+            assert_ne!(*other.unwrap().to_bytes(), *key.to_bytes());
+        }
     }
 
     #[test]

@@ -18,7 +18,9 @@ use rookery_auth::jws::SignatureCheck;
 use rookery_auth::mint::{self, ProofClaims, SignError, Signer, TokenClaims};
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
-use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention};
+use rookery_pds::config::{
+    BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention, RotationKey,
+};
 use rookery_pds::directory::StoreDirectory;
 use rookery_pds::ports::{
     BlobError, BlobStream, Blobs, ByteStream, Clock, Engine, EngineError, Entropy, EntropyError, HttpRequest,
@@ -192,6 +194,7 @@ fn config() -> Config {
         service_did: Did::parse("did:web:localhost%3A2583").expect("a DID"),
         handle_domain: HandleDomain::new(".test").expect("a domain"),
         plc: PlcChoice::Embedded,
+        rotation_key: RotationKey::Stored,
         retention: Retention { age: Duration::from_secs(3_600), events: 1_000 },
         relays: Relays { origins: Vec::new(), account_cap: 100 },
         blobs: BlobRules { limit: 100_000, grace: Duration::from_secs(3_600) },

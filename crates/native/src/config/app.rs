@@ -6,7 +6,7 @@ use reqwest::Url;
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
-use rookery_pds::config::{Config, PlcChoice, ProofMemory};
+use rookery_pds::config::{Config, PlcChoice, ProofMemory, RotationKey};
 
 const PUBLIC_PLC: &str = "https://plc.directory";
 
@@ -33,6 +33,7 @@ impl Settings {
             handle_domain: HandleDomain::new(handle_domain.trim())
                 .with_context(|| format!("the handle domain {handle_domain} cannot be used"))?,
             plc: self.plc()?,
+            rotation_key: RotationKey::Stored,
             retention: self.retention,
             relays: self.relays.clone(),
             blobs: self.blobs,

@@ -2,6 +2,7 @@
 //! nobody controls from outside, such as the time and calls of the core that no request makes.
 
 mod directory;
+mod nothing;
 mod proofs;
 mod shared_log;
 mod status;

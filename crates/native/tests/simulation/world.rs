@@ -13,7 +13,9 @@ use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
 use rookery_pds::app::{App, Ports};
-use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention};
+use rookery_pds::config::{
+    BlobRules, Config, PlcChoice, ProofMemory, RateLimits, Relays, Retention, RotationKey,
+};
 use rookery_pds::directory::StoreDirectory;
 use rookery_pds::http::router;
 use rookery_pds::ports::Clock;
@@ -345,6 +347,7 @@ fn open(
         service_did: did,
         handle_domain: HandleDomain::new(".test").unwrap(),
         plc: if embedded { PlcChoice::Embedded } else { PlcChoice::Url(DIRECTORY.to_owned()) },
+        rotation_key: RotationKey::Stored,
         retention: Retention { age: Duration::from_secs(3_600), events: EVENTS },
         relays: Relays { origins: Vec::new(), account_cap: 100 },
         blobs: BlobRules { limit: 100_000, grace: GRACE },

@@ -8,6 +8,7 @@ mod blobs;
 mod directory;
 mod engine;
 mod net;
+mod nothing;
 
 pub use blobs::{BlobError, BlobStream, Blobs, Upload};
 pub use directory::{Claim, Directory, DirectoryError, Entry, Holder, Listed, Page};
@@ -16,6 +17,7 @@ pub use engine::{
     run,
 };
 pub use net::{HttpRequest, HttpResponse, Method, Net, NetError};
+pub use nothing::Nothing;
 
 use crate::terms::Terms;
 use futures_util::future::BoxFuture;

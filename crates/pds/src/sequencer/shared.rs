@@ -24,10 +24,8 @@ pub struct SharedLog {
 impl SharedLog {
     /// Brings the store to this version's schema.
     pub async fn open(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, retention: Retention) -> Result<Self> {
-        run(engine.as_ref(), Mode::Write, |sql| -> Result<()> {
-            Ok(store::migrate(sql, Schema::SharedLog)?)
-        })
-        .await?;
+        let migrate = |sql: &dyn Sql| -> Result<bool> { Ok(store::migrate(sql, Schema::SharedLog)?) };
+        run(engine.as_ref(), Mode::Write, migrate).await?;
         let log = Log::new(Arc::clone(&engine), Arc::clone(&clock), retention);
         Ok(Self { log, engine, clock })
     }

@@ -80,8 +80,8 @@ const SHARED_LOG: &[Migration] = &[Migration {
 }];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a
-/// newer version is refused.
-pub fn migrate(sql: &dyn Sql, schema: Schema) -> Result<(), SqlError> {
+/// newer version is refused. True when it was empty.
+pub fn migrate(sql: &dyn Sql, schema: Schema) -> Result<bool, SqlError> {
     let migrations = schema.migrations();
     sql.exec("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT", &[])?;
     let at = scalar(sql, "SELECT coalesce(max(version), 0) FROM schema_version", &[])?.unwrap_or(0);
@@ -97,7 +97,7 @@ pub fn migrate(sql: &dyn Sql, schema: Schema) -> Result<(), SqlError> {
         }
         sql.exec("INSERT INTO schema_version (version) VALUES (?1)", &[Value::Int(migration.version)])?;
     }
-    Ok(())
+    Ok(at == 0)
 }
 
 /// The statements of a schema file; each ends with `;` at the end of a line.
