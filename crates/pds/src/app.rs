@@ -110,8 +110,8 @@ impl App {
         Ok(app)
     }
 
-    /// A server of no accounts, for requests that belong to none: over a store that holds [`Nothing`](crate::ports::Nothing), whose
-    /// schema is nobody's concern.
+    /// A server of no accounts, for requests that belong to none: over [`Nothing`](crate::ports::Nothing), or over the store of a
+    /// [`SharedLog`](crate::sequencer::SharedLog), for the firehose and relays. Nothing is read or written now.
     pub fn without_accounts(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {
         let rotation_key = derive_key(master_key, ROTATION_KEY)?;
         // No write consumes a proof here.

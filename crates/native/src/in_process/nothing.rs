@@ -31,12 +31,12 @@ const ORIGIN: &str = "http://localhost:2583";
 const DID: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
 const MASTER: [u8; 32] = [7; 32];
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let config = Given::default().settle(None).unwrap().core(2583).unwrap();
     Config { retention: FOREVER, rotation_key: RotationKey::Derived, ..config }
 }
 
-fn ports(engine: Arc<dyn Engine>, dir: &Path) -> Ports {
+pub(super) fn ports(engine: Arc<dyn Engine>, dir: &Path) -> Ports {
     Ports {
         directory: Arc::new(StoreDirectory::new(Arc::clone(&engine))),
         engine,

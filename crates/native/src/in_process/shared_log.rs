@@ -1,21 +1,29 @@
 //! The log that accounts with stores of their own deliver to.
 
-use super::{FOREVER, Host};
+use super::{FOREVER, Host, nothing};
 use crate::clock::SystemClock;
 use crate::sqlite::{Bounds, SqliteEngine};
+use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
+use http::Request;
+use http_body_util::BodyExt;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use rookery_atproto::data::{Cid, cbor};
 use rookery_atproto::event::Unsequenced;
 use rookery_atproto::syntax::{Did, Tid};
+use rookery_pds::app::App;
+use rookery_pds::http::router;
 use rookery_pds::ports::Listed;
+use rookery_pds::relay::AccountWatch;
 use rookery_pds::sequencer::{Delivered, Delivery, DeliveryError, Frame, SharedLog};
 use rookery_pds::store::account::Status;
 use rookery_testkit::TestAgent;
 use serde_json::json;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 const ACCOUNTS: usize = 3;
 const COLLECTIONS: [&str; 3] = ["com.example.a", "com.example.b", "com.example.longer"];
@@ -304,4 +312,23 @@ async fn what_a_server_delivers_makes_the_same_log_and_the_same_lists() {
     other.put(COLLECTIONS[0], "self", json!({})).await;
     let next = host.app.undelivered(mark, usize::MAX).await.unwrap().expect("it goes on");
     assert!(next.events[0].seq > mark);
+}
+
+#[tokio::test]
+async fn a_server_over_the_shared_log_tells_it_and_counts_who_delivers_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(&dir);
+    let log = Arc::new(open(&engine).await);
+    let ports = nothing::ports(engine, dir.path());
+    let app = App::without_accounts(nothing::config(), ports, &[7; 32]).unwrap();
+    let mut accounts = AccountWatch::of_shared(Arc::clone(&app), Arc::clone(&log));
+    log.accept(example()).await.unwrap();
+    accounts.tick().await.unwrap();
+
+    assert_eq!(app.log.events(0, 1 << 20).await.unwrap().frames, frames(&log).await);
+    let request = Request::get("/xrpc/_health").body(Body::empty()).unwrap();
+    let answer = router(app, Router::new()).oneshot(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let health: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(health["accounts"]["active"], 1, "{health}");
 }

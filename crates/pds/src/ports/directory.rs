@@ -86,7 +86,9 @@ pub trait Directory: Send + Sync {
     fn resolve<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Result<Option<Holder>, DirectoryError>>;
 
     /// Holds a handle for a key until a time (microseconds), in place of whatever this key has claimed before and not settled.
-    /// A claim of another key that has run out is as good as none. Claiming again is well, and moves the time.
+    /// A claim of another key that has run out is as good as none. Claiming again is well, and moves the time. A key that is
+    /// settled is left as it is, and told that it holds what it asks for: another of its requests was faster, and it finds the
+    /// account when it is about to finish.
     fn claim<'a>(&'a self, entry: &'a Entry, until: i64) -> BoxFuture<'a, Result<Claim, DirectoryError>>;
 
     /// Enters an account that is in its store, for good, also when its claim has run out or is gone. False when the handle went

@@ -3,6 +3,7 @@
 use super::Elapsed;
 use crate::app::App;
 use crate::error::{Result, internal};
+use crate::sequencer::SharedLog;
 use crate::store;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ const REST_PER_ACCOUNT: Duration = Duration::from_micros(100);
 /// Counts the active accounts and warns when they come near to the cap.
 pub struct AccountWatch {
     app: Arc<App>,
+    /// Where the accounts are, if their stores are elsewhere.
+    shared: Option<Arc<SharedLog>>,
     elapsed: Elapsed,
     count: Count,
 }
@@ -20,7 +23,12 @@ pub struct AccountWatch {
 impl AccountWatch {
     /// One that has not counted yet.
     pub fn new(app: Arc<App>) -> Self {
-        Self { elapsed: Elapsed::start(&app), app, count: Count::default() }
+        Self { shared: None, elapsed: Elapsed::start(&app), app, count: Count::default() }
+    }
+
+    /// The same for the accounts that deliver to a log, in whose store there are none: see [`App::without_accounts`].
+    pub fn of_shared(app: Arc<App>, shared: Arc<SharedLog>) -> Self {
+        Self { shared: Some(shared), ..Self::new(app) }
     }
 
     /// Looks at the log, and counts when something happened.
@@ -28,8 +36,7 @@ impl AccountWatch {
         let time = self.elapsed.read(&self.app);
         let newest = self.app.log.ends().await?.newest.seq;
         if self.count.is_due(time, newest) {
-            let active = self.app.read(|sql| Ok(store::account::count_active(sql)?)).await?;
-            let active = u64::try_from(active).map_err(internal)?;
+            let active = self.count_active().await?;
             let cap = self.app.config.relays.account_cap;
             if let Some(warning) = self.count.keep(active, cap, time, newest) {
                 tracing::warn!(accounts.active = active, accounts.relay_cap = cap, "{warning}");
@@ -37,6 +44,14 @@ impl AccountWatch {
         }
         self.app.relays().set_accounts(self.count.active, newest);
         Ok(())
+    }
+
+    async fn count_active(&self) -> Result<u64> {
+        if let Some(shared) = &self.shared {
+            return shared.count_active().await;
+        }
+        let active = self.app.read(|sql| Ok(store::account::count_active(sql)?)).await?;
+        u64::try_from(active).map_err(internal)
     }
 }
 

@@ -248,8 +248,9 @@ impl Directory for Elsewhere {
             if taken {
                 return Ok(Claim::Taken);
             }
-            assert!(!settled, "a key that is settled has an account");
-            Self::put(&mut rows, entry, Some(&entry.handle), Some(until));
+            if !settled {
+                Self::put(&mut rows, entry, Some(&entry.handle), Some(until));
+            }
             Ok(Claim::Held)
         };
         self.script.step(done, lost).boxed()
