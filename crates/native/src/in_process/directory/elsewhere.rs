@@ -13,7 +13,7 @@ use rookery_pds::ports::{
 };
 use rookery_pds::store::account::Status;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// What goes wrong at a step, which is a call of the directory or a write to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub(super) enum Fault {
     EndsBefore,
     /// It is done, and nobody is there any more.
     EndsAfter,
+    /// It waits until it may go on, and is done.
+    Waits,
+    /// It waits until it may go on, and is not done.
+    WaitsInVain,
 }
 
 #[derive(Default)]
@@ -41,11 +45,15 @@ struct Plan {
 pub(super) struct Script {
     plan: Mutex<Plan>,
     ended: watch::Sender<bool>,
+    /// One for each step that waits, and for each that may go on.
+    waiting: Semaphore,
+    go_on: Semaphore,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { plan: Mutex::default(), ended: watch::Sender::new(false) }
+        let (waiting, go_on) = (Semaphore::new(0), Semaphore::new(0));
+        Self { plan: Mutex::default(), ended: watch::Sender::new(false), waiting, go_on }
     }
 }
 
@@ -64,6 +72,16 @@ impl Script {
     /// Whether the first fault was come to.
     pub(super) fn happened(&self) -> bool {
         self.plan.lock().unwrap().happened
+    }
+
+    /// Returns when a step waits.
+    pub(super) async fn waiting(&self) {
+        self.waiting.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one go on.
+    pub(super) fn go_on(&self) {
+        self.go_on.add_permits(1);
     }
 
     /// Returns when the process ends.
@@ -102,13 +120,17 @@ impl Script {
             return pending().await;
         }
         let fault = self.next();
+        if matches!(fault, Some(Fault::Waits | Fault::WaitsInVain)) {
+            self.waiting.add_permits(1);
+            self.go_on.acquire().await.unwrap().forget();
+        }
         match fault {
-            Some(Fault::Refused) => return Err(lost()),
+            Some(Fault::Refused | Fault::WaitsInVain) => return Err(lost()),
             Some(Fault::EndsBefore) => {
                 self.ended.send_replace(true);
                 return pending().await;
             }
-            Some(Fault::Unanswered | Fault::EndsAfter) | None => {}
+            Some(Fault::Unanswered | Fault::EndsAfter | Fault::Waits) | None => {}
         }
         let outcome = done.await;
         match fault {

@@ -39,10 +39,11 @@ const PORT: u16 = 2583;
 /// After which what is claimed and not settled is free again.
 const EXPIRED: i64 = 121 * 1_000_000;
 
-/// Steps of an enrollment in which all goes well; the fourth finishes it.
+/// Steps of an enrollment in which all goes well.
 const RESERVE: usize = 0;
 const CLAIM: usize = 1;
 const REGISTER: usize = 2;
+const FINISH: usize = 3;
 const SETTLE: usize = 4;
 
 /// The machine's clock, so much later.
@@ -358,4 +359,46 @@ async fn requests_of_one_key_at_once_of_which_some_fail_make_one_account() {
         assert!(answered.iter().all(|other| *other == did), "{answered:?} and {did}");
         world.expect_account(&key, &handle, &did).await;
     }
+}
+
+#[tokio::test]
+async fn a_request_does_not_finish_what_another_one_of_the_key_has_given_back() {
+    let world = World::start().await;
+    let (key, handle) = (TestKey::ed25519(), unique());
+    world.script.fail_at(FINISH, Fault::Waits, None);
+    let fails = async {
+        world.script.waiting().await;
+        world.script.fail_at(REGISTER, Fault::Refused, None);
+        let failed = world.enroll(&key, &handle).await;
+        assert!(failed.status() >= Some(500), "{failed:?}");
+        assert_eq!(world.directory.reserved(&thumbprint(&key)), None);
+        world.script.go_on();
+    };
+    let (outcome, ()) = tokio::join!(world.enroll(&key, &handle), fails);
+    let Outcome::Answered(503, body) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(body["error"], "Interrupted");
+    assert_eq!(world.rows("account"), 0);
+    let did = world.enroll(&key, &handle).await.did();
+    world.expect_account(&key, &handle, &did).await;
+}
+
+#[tokio::test]
+async fn a_request_that_fails_does_not_give_back_what_another_one_of_the_key_has_finished() {
+    let world = World::start().await;
+    let (key, handle) = (TestKey::ed25519(), unique());
+    world.script.fail_at(REGISTER, Fault::WaitsInVain, None);
+    let finishes = async {
+        world.script.waiting().await;
+        world.script.fail_at(SETTLE, Fault::Refused, None);
+        let unsettled = world.enroll(&key, &handle).await;
+        assert_eq!(unsettled.status(), Some(503), "{unsettled:?}");
+        assert_eq!(world.rows("account"), 1);
+        world.script.go_on();
+    };
+    let (outcome, ()) = tokio::join!(world.enroll(&key, &handle), finishes);
+    assert!(outcome.status() >= Some(500), "{outcome:?}");
+    assert_eq!(world.directory.unsettled(), 1);
+    world.app().settle_accounts().await.unwrap();
+    let did = world.directory.settled(&thumbprint(&key)).expect("settled");
+    world.expect_account(&key, &handle, &did).await;
 }
