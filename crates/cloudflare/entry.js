@@ -1,0 +1,78 @@
+// The module that the runtime loads.
+//
+// One instance of the core serves everything in an isolate: the edge, and every object that lives there. A panic ends that
+// instance, whose memory cannot be trusted any more; what SQLite was doing is rolled back by the exception that the trap is. All
+// who wait for an answer of it get one here, and the next call starts an instance with nothing in memory: objects are made
+// anew, from what their databases hold.
+
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import * as core from "./core.js";
+
+/** Counts instances. */
+let generation = 0;
+/** How to answer those who wait. */
+const waiting = new Set();
+
+function failed() {
+  generation += 1;
+  for (const answer of waiting) answer();
+  waiting.clear();
+}
+
+// Set by the panic hook of the `worker` crate, before the trap.
+Object.defineProperty(core.__worker_init_state(), "criticalError", { set: (is) => is && failed(), get: () => false });
+// Traps that are no panics: memory or stack used up.
+addEventListener("error", (event) => event.error instanceof WebAssembly.RuntimeError && failed());
+
+function internalError() {
+  const message = "The server failed on this request. Nothing of it was kept, unless an earlier answer said so.";
+  return Response.json({ error: "InternalServerError", message }, { status: 500 });
+}
+
+/** What `call` resolves to, or a 500 when the core ends before. */
+async function answered(call) {
+  let answer;
+  const ended = new Promise((resolve) => (answer = () => resolve(internalError())));
+  waiting.add(answer);
+  try {
+    return await Promise.race([call(), ended]);
+  } catch (thrown) {
+    if (!(thrown instanceof WebAssembly.RuntimeError)) throw thrown;
+    failed();
+    return internalError();
+  } finally {
+    waiting.delete(answer);
+  }
+}
+
+/** The Durable Object around a class of the core. */
+function object(Class) {
+  return class extends DurableObject {
+    #instance;
+    #generation;
+
+    #current() {
+      if (this.#generation !== generation) {
+        this.#generation = generation;
+        this.#instance = new Class(this.ctx, this.env);
+      }
+      return this.#instance;
+    }
+
+    fetch(request) {
+      return answered(() => this.#current().fetch(request));
+    }
+
+    alarm() {
+      return answered(() => this.#current().alarm());
+    }
+  };
+}
+
+export const Account = object(core.Account);
+
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    return answered(() => core.fetch(request, this.env));
+  }
+}

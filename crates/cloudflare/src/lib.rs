@@ -1,0 +1,43 @@
+//! Host 2: the server on Cloudflare Workers.
+//!
+//! The core runs unchanged inside Durable Objects. This crate is what it asks of its host, made of what the platform has:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `account` | the Durable Object of one agent: the core's router over the object's own database |
+//! | `edge` | what answers first: decides which object a request belongs to |
+//! | `sql` | the store: SQLite in the object, a transaction for each job |
+//! | `exports` | exports in progress, each of one commit |
+//! | `r2` | the bytes of blobs |
+//! | `net` | other origins, and DNS over HTTPS |
+//! | `webcrypto` | signatures of agents' keys |
+//! | `system` | time, randomness, terms |
+//! | `settings` | variables and secrets of the Worker, as the core's configuration |
+//! | `http` | requests and responses, from the runtime's to the core's and back |
+//! | `log` | what is logged, on the console |
+//! | `js` | what the runtime has and no crate binds |
+//!
+//! `entry.js` is the module that the runtime loads. It starts the core anew after a panic.
+//!
+//! Everything in an isolate runs on one thread, and nothing of JavaScript may go to another. The core's ports ask for `Send`
+//! all the same, since other hosts have threads: what is JavaScript's is wrapped in the types of [`worker::send`], which say so
+//! without more.
+
+#![cfg(target_arch = "wasm32")]
+#![expect(missing_docs, reason = "the attribute of a Durable Object makes methods without them")]
+
+mod account;
+mod edge;
+mod exports;
+mod http;
+mod js;
+mod log;
+mod net;
+mod r2;
+mod settings;
+mod sql;
+mod system;
+mod webcrypto;
+
+pub use account::Account;
+pub use edge::fetch;
