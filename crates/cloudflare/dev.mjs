@@ -62,8 +62,8 @@ bindings.ROOKERY_MASTER_KEY = masterKey();
 process.env.MINIFLARE_WORKERD_PATH = join(here, "workerd");
 process.env.WORKERD = workerd.default ?? workerd;
 const miniflare = new Miniflare({
-  host: "127.0.0.1",
-  port,
+  // Without Miniflare's own Worker in between, which compresses and rewrites what passes.
+  unsafeDirectSockets: [{ host: "127.0.0.1", port }],
   cf: false,
   log: new Log(LogLevel.WARN),
   modules: modules(),

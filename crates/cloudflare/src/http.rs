@@ -38,9 +38,9 @@ fn headers(raw: &web_sys::Request, parts: &mut Parts) -> Result<(), String> {
     for entry in raw.headers().entries() {
         let entry: Array = entry.map_err(|_| wrong())?.unchecked_into();
         let name = entry.get(0).as_string().and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        // Each character stands for a byte.
-        let bytes = |text: String| text.chars().map(u8::try_from).collect::<Result<Vec<u8>, _>>().ok();
-        let value = entry.get(1).as_string().and_then(bytes);
+        // Each character stands for a byte, or for some that were no text.
+        let bytes = |text: String| -> Vec<u8> { text.chars().map(|it| u8::try_from(it).unwrap_or(0xff)).collect() };
+        let value = entry.get(1).as_string().map(bytes);
         let value = value.and_then(|value| HeaderValue::from_bytes(&value).ok());
         parts.headers.append(name.ok_or_else(wrong)?, value.ok_or_else(wrong)?);
     }
