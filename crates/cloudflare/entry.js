@@ -10,12 +10,12 @@ import * as core from "./core.js";
 
 /** Counts instances. */
 let generation = 0;
-/** How to answer those who wait. */
+/** Those who wait for an answer, each as a function that says there will be none. */
 const waiting = new Set();
 
 function failed() {
   generation += 1;
-  for (const answer of waiting) answer();
+  for (const ended of waiting) ended();
   waiting.clear();
 }
 
@@ -25,23 +25,24 @@ Object.defineProperty(core.__worker_init_state(), "criticalError", { set: (is) =
 addEventListener("error", (event) => event.error instanceof WebAssembly.RuntimeError && failed());
 
 function internalError() {
-  const message = "The server failed on this request. Nothing of it was kept, unless an earlier answer said so.";
+  const message = "The server failed while it worked on this. Look at what is there before you send it again.";
   return Response.json({ error: "InternalServerError", message }, { status: 500 });
 }
 
 /** What `call` resolves to, or a 500 when the core ends before. */
 async function answered(call) {
-  let answer;
-  const ended = new Promise((resolve) => (answer = () => resolve(internalError())));
-  waiting.add(answer);
+  let ended;
+  const end = new Promise((resolve) => (ended = resolve));
+  waiting.add(ended);
   try {
-    return await Promise.race([call(), ended]);
+    // The answer must be made here: whoever calls `ended` may do so on behalf of another request.
+    return (await Promise.race([call(), end])) ?? internalError();
   } catch (thrown) {
     if (!(thrown instanceof WebAssembly.RuntimeError)) throw thrown;
     failed();
     return internalError();
   } finally {
-    waiting.delete(answer);
+    waiting.delete(ended);
   }
 }
 
