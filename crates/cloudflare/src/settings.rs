@@ -4,7 +4,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
-use rookery_pds::config::{BlobRules, Config, PlcChoice, Rate, RateLimits, Relays, Retention};
+use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, Rate, RateLimits, Relays, Retention};
 use rookery_pds::terms::{BUILT_IN, Terms};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +123,8 @@ fn config(host: &Host, var: &impl Fn(&str) -> Option<String>, limited: bool) -> 
         retention: Retention { age: 72 * HOUR, events: 2_000_000 },
         relays: Relays { origins: relays(var("ROOKERY_RELAY_HOSTS"))?, account_cap: 100 },
         blobs: BlobRules { limit: 60 * 1024 * 1024, grace: 6 * HOUR },
+        // An object is woken by the very request that it must not refuse for being older than its start.
+        proofs: ProofMemory::Store,
         rates: if limited { rates() } else { RateLimits::default() },
         local: matches!(host, Host::Local(_)),
     })
