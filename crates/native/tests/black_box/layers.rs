@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Which crates of this workspace each may name. `testkit` speaks HTTP to whatever it tests.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("rookery-atproto", &[]),
     ("rookery-auth", &["rookery-atproto"]),
     ("rookery-pds", &["rookery-atproto", "rookery-auth"]),
     ("rookery-client", &["rookery-atproto", "rookery-auth"]),
     ("rookery", &["rookery-atproto", "rookery-auth", "rookery-pds", "rookery-client"]),
+    // Natively it is empty and names nothing; for wasm32 it names the three inner crates.
+    ("rookery-cloudflare", &["rookery-atproto", "rookery-auth", "rookery-pds"]),
     ("rookery-testkit", &["rookery-atproto", "rookery-auth", "rookery-client"]),
     ("rookery-bench", &["rookery-atproto", "rookery-auth", "rookery-client", "rookery-testkit"]),
 ];
