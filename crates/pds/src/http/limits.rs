@@ -1,6 +1,7 @@
 //! What every request costs its address, before anything is done for it.
 
 use crate::app::App;
+use crate::error::Result;
 use crate::limits::{Client, Limit, Limits};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -13,11 +14,16 @@ pub(super) async fn layer(State(app): State<Arc<App>>, mut request: Request, nex
     if app.limits.are_off() {
         return next.run(request).await;
     }
-    let client = Client::arriving(request.extensions());
-    let charged = charged(&app.limits, request.method(), request.uri().path());
-    let now = app.now_micros();
-    let mut response = match charged.into_iter().flatten().try_for_each(|limit| client.charge(limit, 1, now))
-    {
+    let (client, charged) = match request.extensions().get::<Client>() {
+        // By who wanted to hand it on.
+        Some(client) => (client.clone(), Ok(())),
+        None => {
+            let client = Client::arriving(request.extensions());
+            let charged = charge_arriving(&app, &client, request.method(), request.uri().path());
+            (client, charged)
+        }
+    };
+    let mut response = match charged {
         Ok(()) => {
             request.extensions_mut().insert(client.clone());
             next.run(request).await
@@ -26,6 +32,15 @@ pub(super) async fn layer(State(app): State<Arc<App>>, mut request: Request, nex
     };
     client.tell(response.headers_mut());
     response
+}
+
+/// Takes what a request costs its address.
+pub(super) fn charge_arriving(app: &App, client: &Client, method: &Method, path: &str) -> Result<()> {
+    let now = app.now_micros();
+    charged(&app.limits, method, path)
+        .into_iter()
+        .flatten()
+        .try_for_each(|limit| client.charge(limit, 1, now))
 }
 
 /// The limits of the address. Writes are charged to their account, once that is known.

@@ -4,6 +4,7 @@ pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod conditions;
 mod cors;
+pub mod forward;
 mod limits;
 pub(crate) mod params;
 pub(crate) mod reply;

@@ -38,6 +38,8 @@ pub fn owner(parts: &Parts) -> Owner {
     let found = match (asked_for(parts.uri.path()), &parts.method) {
         (Asked::Write, &Method::POST) | (Asked::OwnRepo, &Method::GET | &Method::HEAD) => key(parts),
         (Asked::Repo(name), &Method::GET | &Method::HEAD) => repo(parts, name),
+        // A preflight is about nobody.
+        (_, &Method::OPTIONS) => None,
         (Asked::Sequencer, _) => Some(Owner::Sequencer),
         (Asked::Plc, _) => Some(Owner::Plc),
         _ => None,

@@ -1,0 +1,69 @@
+//! Requests that a host hands on to where their account is.
+//!
+//! What is limited by address is counted where all requests come by, and nowhere else: who hands one on [charges](charge) for it
+//! first, and looks at what became of it, as the [router](super::router) does with those that it answers itself. A request that
+//! is charged for can still go to that router, which then charges nothing more.
+
+use super::cors;
+use super::limits::charge_arriving;
+use super::route::Owner;
+use crate::app::App;
+use crate::error::Error;
+use crate::limits::Client;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+
+/// A request that was charged for.
+pub struct Charged {
+    app: Arc<App>,
+    client: Client,
+    /// True when an agent has to show who it is, and may fail to.
+    authenticates: bool,
+}
+
+/// Takes what a request costs its address, or answers it when that has nothing left.
+pub fn charge(app: &Arc<App>, parts: &mut Parts, owner: &Owner) -> Result<Charged, Response> {
+    // An enrollment that fails counts as an enrollment.
+    let authenticates = matches!(owner, Owner::Key(_)) && parts.uri.path() != "/api/signup";
+    let client = Client::arriving(&parts.extensions);
+    let charged = charge_arriving(app, &client, &parts.method, parts.uri.path());
+    let charged = charged.and_then(|()| match client.address {
+        Some(address) if authenticates => app.limits.failures.require_left(address, app.now_micros()),
+        _ => Ok(()),
+    });
+    match charged {
+        Ok(()) => {
+            parts.extensions.insert(client.clone());
+            Ok(Charged { app: Arc::clone(app), client, authenticates })
+        }
+        Err(error) => {
+            let mut response = refusal(error);
+            client.tell(response.headers_mut());
+            Err(response)
+        }
+    }
+}
+
+impl Charged {
+    /// Counts what became of the request, and tells what is to be added to the headers of its answer.
+    pub fn answered(&self, status: StatusCode) -> HeaderMap {
+        if let Some(address) = self.client.address
+            && self.authenticates
+            && status == StatusCode::UNAUTHORIZED
+        {
+            self.app.limits.failures.count(address, self.app.now_micros());
+        }
+        let mut headers = HeaderMap::new();
+        self.client.tell(&mut headers);
+        headers
+    }
+}
+
+/// The answer to a request that did not get to its account.
+pub fn refusal(error: Error) -> Response {
+    let mut response = error.into_response();
+    cors::open(response.headers_mut());
+    response
+}
