@@ -58,6 +58,9 @@ const bindings = { ROOKERY_HOSTNAME: `localhost:${port}`, ...Object.fromEntries(
 if (args["plc-url"]) bindings.ROOKERY_PLC_URL = args["plc-url"];
 mkdirSync(dir, { recursive: true, mode: 0o700 });
 bindings.ROOKERY_MASTER_KEY = masterKey();
+const objects = [["ACCOUNT", "Account"]];
+// Without a directory of DIDs there is one in the Worker.
+if (!bindings.ROOKERY_PLC_URL) objects.push(["PLC", "Plc"]);
 
 process.env.MINIFLARE_WORKERD_PATH = join(here, "workerd");
 process.env.WORKERD = workerd.default ?? workerd;
@@ -70,7 +73,7 @@ const miniflare = new Miniflare({
   modulesRoot: worker,
   compatibilityDate: /^compatibility_date = "(.*)"$/m.exec(readFileSync(join(here, "wrangler.toml"), "utf8"))[1],
   bindings,
-  durableObjects: { ACCOUNT: { className: "Account", useSQLite: true } },
+  durableObjects: Object.fromEntries(objects.map(([name, className]) => [name, { className, useSQLite: true }])),
   durableObjectsPersist: join(dir, "objects"),
   d1Databases: ["DIRECTORY"],
   d1Persist: join(dir, "directory"),

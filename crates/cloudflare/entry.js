@@ -71,6 +71,7 @@ function object(Class) {
 }
 
 export const Account = object(core.Account);
+export const Plc = object(core.Plc);
 
 export default class extends WorkerEntrypoint {
   fetch(request) {

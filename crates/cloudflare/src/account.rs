@@ -3,24 +3,21 @@
 //! The core runs in it as it is, with all of its routes. It is opened when the first request has woken the object, and forgotten
 //! when the object is evicted, after seconds of rest; everything that must last is in the database.
 
+use crate::d1::D1Directory;
+use crate::host::{self, misconfigured};
+use crate::http as bridge;
 use crate::js::Storage;
-use crate::net::FetchNet;
-use crate::r2::R2;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use crate::sql::ObjectStore;
-use crate::system::{CryptoEntropy, EventClock, FixedTerms};
-use crate::webcrypto::WebCrypto;
-use crate::{http as bridge, log};
-use ::http::{HeaderValue, Request, Response, StatusCode};
+use ::http::{HeaderValue, Response};
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use futures_util::lock::Mutex;
-use rookery_pds::app::{App, Ports};
+use rookery_pds::app::App;
 use rookery_pds::error::Error;
 use rookery_pds::http::router;
 use std::sync::Arc;
-use tower::ServiceExt;
 use worker::wasm_bindgen::{JsCast, UnwrapThrowExt};
 use worker::{DurableObject, Env, State, durable_object, wasm_bindgen};
 
@@ -59,12 +56,12 @@ impl DurableObject for Account {
 
 impl Account {
     async fn answer(&self, running: &Running, request: &worker::Request) -> Response<Body> {
-        let request = match bridge::request(request.inner(), running.settings.limited) {
+        let request = match bridge::request(request.inner()) {
             Ok(request) => request,
             Err(problem) => return Error::named("InvalidRequest", problem).into_response(),
         };
         let before = self.storage.counted();
-        let mut response = respond(&running.router, request).await;
+        let mut response = host::respond(&running.router, request).await;
         if running.settings.counters {
             let after = self.storage.counted();
             let cost =
@@ -86,36 +83,10 @@ impl Account {
     }
 
     async fn open(&self) -> Result<Running, Error> {
-        let settings = Settings::read(&self.env).map_err(misconfigured)?;
-        log::start(settings.log);
-        let master_key = settings::master_key(&self.env).map_err(misconfigured)?;
-        let bucket = self.env.bucket("BLOBS").map_err(|error| misconfigured(error.to_string()))?;
-        let ports = Ports {
-            engine: Arc::new(self.storage.clone()),
-            blobs: Arc::new(R2::new(bucket)),
-            net: Arc::new(FetchNet),
-            verify: Arc::new(WebCrypto::default()),
-            clock: Arc::new(EventClock),
-            entropy: Arc::new(CryptoEntropy),
-            terms: Arc::new(FixedTerms(Arc::clone(&settings.terms))),
-        };
-        let app = App::open(settings.config.clone(), ports, &master_key).await?;
+        let settings = host::settings(&self.env)?;
+        let directory = Arc::new(D1Directory::new(&self.env).map_err(misconfigured)?);
+        let ports = host::ports(&self.env, &settings, Arc::new(self.storage.clone()), directory)?;
+        let app = App::open(settings.config.clone(), ports, &*host::master_key(&self.env)?).await?;
         Ok(Running { router: router(app, Router::new()), settings: Arc::new(settings) })
     }
-}
-
-async fn respond(router: &Router, request: Request<Body>) -> Response<Body> {
-    match router.clone().oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
-}
-
-fn misconfigured(problem: String) -> Error {
-    Error::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "InternalServerError",
-        "This server is not set up as it should be. Its operator finds the reason in the log.",
-    )
-    .because(problem)
 }

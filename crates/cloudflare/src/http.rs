@@ -17,8 +17,13 @@ use worker::{FixedLengthStream, Headers, ResponseBuilder, web_sys, worker_sys};
 /// Who sends a request, as the platform saw it. Nobody else can set it there.
 const CONNECTING: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
-/// A request for the core. The error says what is wrong with it.
-pub(crate) fn request(raw: &web_sys::Request, limited: bool) -> Result<Request<Body>, String> {
+/// A request for the core, in an object: limits by address are the edge's.
+pub(crate) fn request(raw: &web_sys::Request) -> Result<Request<Body>, String> {
+    Ok(Request::from_parts(parts(raw, false)?, body(raw)))
+}
+
+/// The head of a request. The error says what is wrong with it.
+pub(crate) fn parts(raw: &web_sys::Request, limited: bool) -> Result<Parts, String> {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = raw.method().parse().map_err(|_| "The method is not one of HTTP.".to_owned())?;
     let url: Uri =
@@ -29,8 +34,12 @@ pub(crate) fn request(raw: &web_sys::Request, limited: bool) -> Result<Request<B
     if let Some(address) = address.filter(|_| limited) {
         parts.extensions.insert(ClientAddress(address));
     }
-    let body = raw.body().map_or_else(Body::empty, |stream| Body::new(worker::Body::new(stream)));
-    Ok(Request::from_parts(parts, body))
+    Ok(parts)
+}
+
+/// The body of a request. It can be taken once, and not be handed on any more then.
+pub(crate) fn body(raw: &web_sys::Request) -> Body {
+    raw.body().map_or_else(Body::empty, |stream| Body::new(worker::Body::new(stream)))
 }
 
 fn headers(raw: &web_sys::Request, parts: &mut Parts) -> Result<(), String> {
@@ -39,7 +48,8 @@ fn headers(raw: &web_sys::Request, parts: &mut Parts) -> Result<(), String> {
         let entry: Array = entry.map_err(|_| wrong())?.unchecked_into();
         let name = entry.get(0).as_string().and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
         // Each character stands for a byte, or for some that were no text.
-        let bytes = |text: String| -> Vec<u8> { text.chars().map(|it| u8::try_from(it).unwrap_or(0xff)).collect() };
+        let bytes =
+            |text: String| -> Vec<u8> { text.chars().map(|it| u8::try_from(it).unwrap_or(0xff)).collect() };
         let value = entry.get(1).as_string().map(bytes);
         let value = value.and_then(|value| HeaderValue::from_bytes(&value).ok());
         parts.headers.append(name.ok_or_else(wrong)?, value.ok_or_else(wrong)?);

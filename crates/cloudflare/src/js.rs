@@ -3,9 +3,17 @@
 use worker::js_sys::{Array, Iterator, Promise, Uint8Array};
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{self, JsCast};
+use worker::web_sys;
 
 #[wasm_bindgen]
 extern "C" {
+    /// What requests are sent to: the stub of a Durable Object.
+    pub(crate) type Fetcher;
+
+    /// Sends a request, and resolves to the response.
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn fetch(this: &Fetcher, request: &web_sys::Request) -> Result<Promise, JsValue>;
+
     /// What `ctx.storage` is in a Durable Object.
     pub(crate) type Storage;
 

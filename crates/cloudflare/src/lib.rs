@@ -6,6 +6,10 @@
 //! |---|---|
 //! | `account` | the Durable Object of one agent: the core's router over the object's own database |
 //! | `edge` | what answers first: decides which object a request belongs to |
+//! | `d1` | the directory of accounts: whose a handle is, and where an account is |
+//! | `sequencer_calls` | what the Sequencer is asked |
+//! | `plc` | the Durable Object of the did:plc directory, on localhost |
+//! | `host` | what the core is opened with in each of these |
 //! | `sql` | the store: SQLite in the object, a transaction for each job |
 //! | `exports` | exports in progress, each of one commit |
 //! | `r2` | the bytes of blobs |
@@ -27,13 +31,17 @@
 #![expect(missing_docs, reason = "the attribute of a Durable Object makes methods without them")]
 
 mod account;
+mod d1;
 mod edge;
 mod exports;
+mod host;
 mod http;
 mod js;
 mod log;
 mod net;
+mod plc;
 mod r2;
+mod sequencer_calls;
 mod settings;
 mod sql;
 mod system;
@@ -41,3 +49,4 @@ mod webcrypto;
 
 pub use account::Account;
 pub use edge::fetch;
+pub use plc::Plc;

@@ -3,6 +3,8 @@
 //! What a stranger can steer goes to names on the usual ports only. The platform resolves them, and routes to the public
 //! internet and nowhere else.
 
+use crate::plc;
+use crate::settings::Settings;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::{StreamExt, pin_mut};
@@ -12,7 +14,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 use worker::send::SendFuture;
 use worker::wasm_bindgen::JsValue;
-use worker::{AbortController, Delay, Fetch, Headers, Request, RequestInit, RequestRedirect, Url, web_sys};
+use worker::{
+    AbortController, Delay, Env, Fetch, Headers, Request, RequestInit, RequestRedirect, Url, web_sys,
+};
 
 const USER_AGENT: &str = concat!("rookery/", env!("CARGO_PKG_VERSION"));
 /// The platform's own resolver, and how it speaks JSON.
@@ -27,8 +31,19 @@ const TXT: u64 = 16;
 const NO_ERROR: u64 = 0;
 const NO_SUCH_NAME: u64 = 3;
 
-/// The outside world.
-pub(crate) struct FetchNet;
+/// The outside world, and the directory of DIDs where the Worker has its own.
+pub(crate) struct FetchNet {
+    env: Env,
+    /// The Worker's own origin, where that is the directory's. A Worker cannot ask itself through the network.
+    plc: Option<String>,
+}
+
+impl FetchNet {
+    pub(crate) fn new(env: &Env, settings: &Settings) -> Self {
+        let plc = settings.own_plc.then(|| settings.config.public_url.clone());
+        Self { env: env.clone(), plc }
+    }
+}
 
 impl Net for FetchNet {
     fn fetch(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, NetError>> {
@@ -38,7 +53,7 @@ impl Net for FetchNet {
                 return Err(NetError::Forbidden(url.origin().ascii_serialization()));
             }
             let accept = request.body.as_ref().map_or("*/*", |_| "application/json");
-            ask(&url, &request, accept).await
+            self.ask(&url, &request, accept).await
         })
         .boxed()
     }
@@ -55,7 +70,7 @@ impl Net for FetchNet {
                 max_response: RECORDS,
                 trusted: true,
             };
-            let answer = ask(&url, &request, DNS_JSON).await?;
+            let answer = self.ask(&url, &request, DNS_JSON).await?;
             records(&answer).map_err(|problem| NetError::Unreachable(name, problem))
         })
         .boxed()
@@ -79,29 +94,35 @@ fn may_ask(url: &Url) -> bool {
     usual_port && !literal && host != "localhost" && url.username().is_empty() && url.password().is_none()
 }
 
-/// Sends `request` to `url`, and gives it up when its time is over.
-async fn ask(url: &Url, request: &HttpRequest, accept: &str) -> Result<HttpResponse, NetError> {
-    let origin = url.origin().ascii_serialization();
-    let abort = AbortController::default();
-    let signal = abort.signal();
-    let sent = async {
-        let sent = prepare(url, request, accept).map(Fetch::Request);
-        let sent = match sent {
-            Ok(sent) => sent.send_with_signal(&signal).await,
-            Err(error) => Err(error),
+impl FetchNet {
+    /// Sends `request` to `url`, and gives it up when its time is over.
+    async fn ask(&self, url: &Url, request: &HttpRequest, accept: &str) -> Result<HttpResponse, NetError> {
+        let origin = url.origin().ascii_serialization();
+        let abort = AbortController::default();
+        let signal = abort.signal();
+        let sent = async {
+            let sent = match prepare(url, request, accept) {
+                Ok(sent) if request.trusted && self.plc.as_ref() == Some(&origin) => self.ask_plc(sent).await,
+                Ok(sent) => Fetch::Request(sent).send_with_signal(&signal).await,
+                Err(error) => Err(error),
+            };
+            let response = sent.map_err(|error| NetError::Unreachable(origin.clone(), error.to_string()))?;
+            collect(response, &origin, request.max_response).await
         };
-        let response = sent.map_err(|error| NetError::Unreachable(origin.clone(), error.to_string()))?;
-        collect(response, &origin, request.max_response).await
-    };
-    pin_mut!(sent);
-    let answer = match select(sent, Delay::from(request.timeout)).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(NetError::Timeout(origin.clone())),
-    };
-    if answer.is_err() {
-        abort.abort();
+        pin_mut!(sent);
+        let answer = match select(sent, Delay::from(request.timeout)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(NetError::Timeout(origin.clone())),
+        };
+        if answer.is_err() {
+            abort.abort();
+        }
+        answer
     }
-    answer
+
+    async fn ask_plc(&self, request: Request) -> worker::Result<worker::Response> {
+        plc::stub(&self.env)?.fetch_with_request(request).await
+    }
 }
 
 fn prepare(url: &Url, request: &HttpRequest, accept: &str) -> worker::Result<Request> {

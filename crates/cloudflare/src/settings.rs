@@ -1,10 +1,13 @@
 //! Variables and secrets of the Worker, as the core's configuration. Their names are those of the native host.
 
+use crate::plc;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
-use rookery_pds::config::{BlobRules, Config, PlcChoice, ProofMemory, Rate, RateLimits, Relays, Retention};
+use rookery_pds::config::{
+    BlobRules, Config, PlcChoice, ProofMemory, Rate, RateLimits, Relays, Retention, RotationKey,
+};
 use rookery_pds::terms::{BUILT_IN, Terms};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,8 @@ const TERMS: usize = 256 * 1024;
 /// What the operator decided.
 pub(crate) struct Settings {
     pub(crate) config: Config,
+    /// True when the directory of DIDs is an object of this Worker.
+    pub(crate) own_plc: bool,
     pub(crate) terms: Arc<Terms>,
     pub(crate) log: Level,
     /// True when addresses have limits.
@@ -44,9 +49,12 @@ impl Settings {
         let host = Host::parse(
             &var("ROOKERY_HOSTNAME").ok_or("ROOKERY_HOSTNAME is missing: the public host name")?,
         )?;
+        let own_plc =
+            matches!(host, Host::Local(_)) && var("ROOKERY_PLC_URL").is_none() && plc::is_bound(env);
         let limited = is_on("ROOKERY_RATE_LIMITS", true)?;
         Ok(Self {
-            config: config(&host, &var, limited)?,
+            config: config(&host, &var, own_plc, limited)?,
+            own_plc,
             terms: Arc::new(Terms::new(terms(var("ROOKERY_TERMS"))?)),
             log: var("ROOKERY_LOG")
                 .map_or(Ok(Level::INFO), |text| text.parse())
@@ -99,7 +107,12 @@ impl Host {
     }
 }
 
-fn config(host: &Host, var: &impl Fn(&str) -> Option<String>, limited: bool) -> Result<Config, String> {
+fn config(
+    host: &Host,
+    var: &impl Fn(&str) -> Option<String>,
+    own_plc: bool,
+    limited: bool,
+) -> Result<Config, String> {
     let (origins, service_did, handle_domain) = match host {
         Host::Local(port) => (
             ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("http://{name}:{port}")).to_vec(),
@@ -113,13 +126,23 @@ fn config(host: &Host, var: &impl Fn(&str) -> Option<String>, limited: bool) -> 
     let handle_domain = var("ROOKERY_HANDLE_DOMAIN").unwrap_or(handle_domain);
     let public_url = origins.first().cloned().unwrap_or_default();
     let names: Vec<&str> = origins.iter().map(String::as_str).collect();
+    let plc = match (var("ROOKERY_PLC_URL"), host) {
+        (Some(url), _) => base("ROOKERY_PLC_URL", &url)?,
+        (None, Host::Public(_)) => PUBLIC_PLC.to_owned(),
+        (None, Host::Local(_)) if own_plc => public_url.clone(),
+        (None, Host::Local(_)) => {
+            return Err("ROOKERY_PLC_URL is missing, and no object is bound as PLC".to_owned());
+        }
+    };
     Ok(Config {
         origins: Origins::new(&names).map_err(|error| error.to_string())?,
         public_url,
         service_did: Did::parse(&service_did).map_err(|error| error.to_string())?,
         handle_domain: HandleDomain::new(&handle_domain)
             .map_err(|error| format!("ROOKERY_HANDLE_DOMAIN {handle_domain} cannot be used: {error}"))?,
-        plc: plc(host, var("ROOKERY_PLC_URL"))?,
+        plc: PlcChoice::Url(plc),
+        // The same in every object.
+        rotation_key: RotationKey::Derived,
         retention: Retention { age: 72 * HOUR, events: 2_000_000 },
         relays: Relays { origins: relays(var("ROOKERY_RELAY_HOSTS"))?, account_cap: 100 },
         blobs: BlobRules { limit: 60 * 1024 * 1024, grace: 6 * HOUR },
@@ -128,15 +151,6 @@ fn config(host: &Host, var: &impl Fn(&str) -> Option<String>, limited: bool) -> 
         rates: if limited { rates() } else { RateLimits::default() },
         local: matches!(host, Host::Local(_)),
     })
-}
-
-/// A public name never gets the embedded directory: nobody else would know its identities.
-fn plc(host: &Host, url: Option<String>) -> Result<PlcChoice, String> {
-    match (url, host) {
-        (Some(text), _) => Ok(PlcChoice::Url(base("ROOKERY_PLC_URL", &text)?)),
-        (None, Host::Public(_)) => Ok(PlcChoice::Url(PUBLIC_PLC.to_owned())),
-        (None, Host::Local(_)) => Ok(PlcChoice::Embedded),
-    }
 }
 
 /// Origins, or bare hosts, separated by commas.
