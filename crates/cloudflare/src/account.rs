@@ -31,6 +31,9 @@ pub struct Account {
     env: Env,
     /// There once the core is open. A mutex, so that requests that come together open it once.
     running: Mutex<Option<Running>>,
+    /// Held by an enrollment. It waits for others between its steps (the directories of accounts and of DIDs), and one of the
+    /// same key that came in between would take its reservation away.
+    enrolling: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -42,7 +45,7 @@ struct Running {
 impl DurableObject for Account {
     fn new(state: State, env: Env) -> Self {
         let storage = state.as_raw().storage().unwrap_throw().unchecked_into::<Storage>();
-        Self { storage: ObjectStore::new(storage), env, running: Mutex::new(None) }
+        Self { storage: ObjectStore::new(storage), env, running: Mutex::new(None), enrolling: Mutex::new(()) }
     }
 
     async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
@@ -60,6 +63,8 @@ impl Account {
             Ok(request) => request,
             Err(problem) => return Error::named("InvalidRequest", problem).into_response(),
         };
+        let enrolls = request.uri().path() == "/api/signup";
+        let _turn = if enrolls { Some(self.enrolling.lock().await) } else { None };
         let before = self.storage.counted();
         let mut response = host::respond(&running.router, request).await;
         if running.settings.counters {

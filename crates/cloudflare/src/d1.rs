@@ -23,46 +23,10 @@ use worker::{D1Database, D1PreparedStatement, Env};
 /// The table of this is in `migrations`.
 const BINDING: &str = "DIRECTORY";
 
-/// A row of another key that has the handle, by a claim that has not run out or for good.
-macro_rules! held_by_another {
-    ($handle:literal, $thumbprint:literal, $now:literal) => {
-        concat!(
-            "EXISTS (SELECT 1 FROM entry WHERE handle = ",
-            $handle,
-            " AND thumbprint <> ",
-            $thumbprint,
-            " AND (held_until IS NULL OR held_until > ",
-            $now,
-            "))"
-        )
-    };
-}
-
-/// A key that is settled has its row for good.
-macro_rules! settled {
-    ($thumbprint:literal) => {
-        concat!("EXISTS (SELECT 1 FROM entry WHERE thumbprint = ", $thumbprint, " AND held_until IS NULL)")
-    };
-}
-
-/// Replaces what the key has claimed before, and the claim of another that has run out.
-const CLAIM: &str = concat!(
-    "INSERT OR REPLACE INTO entry (thumbprint, did, handle, held_until) SELECT ?1, ?2, ?3, ?4 WHERE NOT ",
-    settled!("?1"),
-    " AND NOT ",
-    held_by_another!("?3", "?1", "?5")
-);
-const IS_CLAIMED: &str = "SELECT 1 AS found FROM entry WHERE thumbprint = ?1 AND did = ?2 AND handle = ?3";
-
-/// Without its handle where that is another's by now.
-const SETTLE: &str = concat!(
-    "INSERT OR REPLACE INTO entry (thumbprint, did, handle, held_until) SELECT ?1, ?2, CASE WHEN ",
-    held_by_another!("?3", "?1", "?4"),
-    " THEN NULL ELSE ?3 END, NULL WHERE NOT ",
-    settled!("?1")
-);
-
-const RELEASE: &str = "DELETE FROM entry WHERE did = ?1 AND held_until IS NOT NULL";
+const CLAIM: &str = include_str!("d1/claim.sql");
+const SETTLE: &str = include_str!("d1/settle.sql");
+const RELEASE: &str = include_str!("d1/release.sql");
+const HAS: &str = include_str!("d1/has.sql");
 
 /// The directory, as the core knows it.
 pub(crate) struct D1Directory {
@@ -97,7 +61,7 @@ impl D1Directory {
         let [thumbprint, did, handle] = texts(entry);
         let now = number(EventClock.now_micros());
         let claim = self.statement(CLAIM, &[thumbprint, did, handle, number(until), now])?;
-        let is_claimed = self.statement(IS_CLAIMED, &texts(entry))?;
+        let is_claimed = self.statement(HAS, &texts(entry))?;
         let found: Option<u32> = self.change(claim, is_claimed).await?;
         Ok(if found.is_some() { Claim::Held } else { Claim::Taken })
     }
@@ -106,7 +70,7 @@ impl D1Directory {
         let [thumbprint, did, handle] = texts(entry);
         let now = number(EventClock.now_micros());
         let settle = self.statement(SETTLE, &[thumbprint, did, handle, now])?;
-        let has_handle = self.statement(IS_CLAIMED, &texts(entry))?;
+        let has_handle = self.statement(HAS, &texts(entry))?;
         let found: Option<u32> = self.change(settle, has_handle).await?;
         Ok(found.is_some())
     }

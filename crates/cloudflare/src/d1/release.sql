@@ -1,0 +1,2 @@
+-- ?1 DID. Who is settled stays.
+DELETE FROM entry WHERE did = ?1 AND held_until IS NOT NULL
