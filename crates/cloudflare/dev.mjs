@@ -58,7 +58,7 @@ const bindings = { ROOKERY_HOSTNAME: `localhost:${port}`, ...Object.fromEntries(
 if (args["plc-url"]) bindings.ROOKERY_PLC_URL = args["plc-url"];
 mkdirSync(dir, { recursive: true, mode: 0o700 });
 bindings.ROOKERY_MASTER_KEY = masterKey();
-const objects = [["ACCOUNT", "Account"]];
+const objects = [["ACCOUNT", "Account"], ["SEQUENCER", "Sequencer"]];
 // Without a directory of DIDs there is one in the Worker.
 if (!bindings.ROOKERY_PLC_URL) objects.push(["PLC", "Plc"]);
 

@@ -54,6 +54,8 @@ function object(Class) {
 
     #current() {
       if (this.#generation !== generation) {
+        // What was written may not have been sent: whoever listens connects again, with a cursor.
+        if (this.#instance) for (const socket of this.ctx.getWebSockets()) socket.close(1011);
         this.#generation = generation;
         this.#instance = new Class(this.ctx, this.env);
       }
@@ -64,13 +66,28 @@ function object(Class) {
       return answered(() => this.#current().fetch(request));
     }
 
-    alarm() {
-      return answered(() => this.#current().alarm());
+    async alarm() {
+      const { ok } = await answered(() => this.#current().alarm());
+      // The runtime rings again.
+      if (!ok) throw new Error("the core ended");
+    }
+
+    webSocketMessage(socket, message) {
+      return answered(() => this.#current().webSocketMessage(socket, message));
+    }
+
+    webSocketClose(socket, code, reason, clean) {
+      return answered(() => this.#current().webSocketClose(socket, code, reason, clean));
+    }
+
+    webSocketError(socket, error) {
+      return answered(() => this.#current().webSocketError(socket, error));
     }
   };
 }
 
 export const Account = object(core.Account);
+export const Sequencer = object(core.Sequencer);
 export const Plc = object(core.Plc);
 
 export default class extends WorkerEntrypoint {

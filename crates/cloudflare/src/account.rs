@@ -3,13 +3,15 @@
 //! The core runs in it as it is, with all of its routes. It is opened when the first request has woken the object, and forgotten
 //! when the object is evicted, after seconds of rest; everything that must last is in the database.
 
+use crate::alarm::Alarm;
 use crate::d1::D1Directory;
 use crate::host::{self, misconfigured};
 use crate::http as bridge;
-use crate::js::Storage;
+use crate::js::storage_of;
+use crate::outbox::Outbox;
 use crate::settings::Settings;
 use crate::sql::ObjectStore;
-use ::http::{HeaderValue, Response};
+use ::http::{HeaderValue, Method, Response};
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -17,17 +19,18 @@ use futures_util::lock::Mutex;
 use rookery_pds::app::App;
 use rookery_pds::error::Error;
 use rookery_pds::http::router;
+use std::rc::Rc;
 use std::sync::Arc;
-use worker::wasm_bindgen::{JsCast, UnwrapThrowExt};
 use worker::{DurableObject, Env, State, durable_object, wasm_bindgen};
 
 /// Tells what a request has cost, in rows as they are billed.
 const COST: &str = "rookery-rows";
 
 /// The object of one account.
-#[durable_object(fetch)]
+#[durable_object(alarm)]
 pub struct Account {
     storage: ObjectStore,
+    state: Rc<State>,
     env: Env,
     /// There once the core is open. A mutex, so that requests that come together open it once.
     running: Mutex<Option<Running>>,
@@ -39,13 +42,14 @@ pub struct Account {
 #[derive(Clone)]
 struct Running {
     router: Router,
+    outbox: Rc<Outbox>,
     settings: Arc<Settings>,
 }
 
 impl DurableObject for Account {
     fn new(state: State, env: Env) -> Self {
-        let storage = state.as_raw().storage().unwrap_throw().unchecked_into::<Storage>();
-        Self { storage: ObjectStore::new(storage), env, running: Mutex::new(None), enrolling: Mutex::new(()) }
+        let (storage, state) = (ObjectStore::new(storage_of(&state)), Rc::new(state));
+        Self { storage, state, env, running: Mutex::new(None), enrolling: Mutex::new(()) }
     }
 
     async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
@@ -54,6 +58,12 @@ impl DurableObject for Account {
             Err(error) => error.into_response(),
         };
         bridge::response(response).await
+    }
+
+    async fn alarm(&self) -> worker::Result<worker::Response> {
+        let running = self.running().await.map_err(|error| worker::Error::RustError(error.to_string()))?;
+        running.outbox.ring().await;
+        worker::Response::empty()
     }
 }
 
@@ -66,7 +76,14 @@ impl Account {
         let enrolls = request.uri().path() == "/api/signup";
         let _turn = if enrolls { Some(self.enrolling.lock().await) } else { None };
         let before = self.storage.counted();
+        let may_write = request.method() == Method::POST;
+        if may_write {
+            running.outbox.expect_write();
+        }
         let mut response = host::respond(&running.router, request).await;
+        if may_write {
+            running.outbox.nudge();
+        }
         if running.settings.counters {
             let after = self.storage.counted();
             let cost =
@@ -92,6 +109,8 @@ impl Account {
         let directory = Arc::new(D1Directory::new(&self.env).map_err(misconfigured)?);
         let ports = host::ports(&self.env, &settings, Arc::new(self.storage.clone()), directory)?;
         let app = App::open(settings.config.clone(), ports, &*host::master_key(&self.env)?).await?;
-        Ok(Running { router: router(app, Router::new()), settings: Arc::new(settings) })
+        let alarm = Alarm::of(storage_of(&self.state)).await?;
+        let outbox = Outbox::new(Arc::clone(&app), self.env.clone(), Rc::clone(&self.state), alarm);
+        Ok(Running { router: router(app, Router::new()), outbox, settings: Arc::new(settings) })
     }
 }

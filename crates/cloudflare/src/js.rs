@@ -2,7 +2,7 @@
 
 use worker::js_sys::{Array, Iterator, Promise, Uint8Array};
 use worker::wasm_bindgen::prelude::*;
-use worker::wasm_bindgen::{self, JsCast};
+use worker::wasm_bindgen::{self, JsCast, UnwrapThrowExt};
 use worker::web_sys;
 
 #[wasm_bindgen]
@@ -27,6 +27,14 @@ extern "C" {
         this: &Storage,
         job: &mut dyn FnMut() -> Result<(), JsValue>,
     ) -> Result<JsValue, JsValue>;
+
+    /// When the alarm rings, in milliseconds, or null.
+    #[wasm_bindgen(method, catch, js_name = getAlarm)]
+    pub(crate) fn get_alarm(this: &Storage) -> Result<Promise, JsValue>;
+
+    /// Sets the alarm, in milliseconds.
+    #[wasm_bindgen(method, catch, js_name = setAlarm)]
+    pub(crate) fn set_alarm(this: &Storage, time: f64) -> Result<Promise, JsValue>;
 
     /// What `ctx.storage.sql` is.
     pub(crate) type Database;
@@ -68,6 +76,11 @@ extern "C" {
         signature: &Uint8Array,
         message: &Uint8Array,
     ) -> Result<Promise, JsValue>;
+}
+
+/// The storage of an object.
+pub(crate) fn storage_of(state: &worker::State) -> Storage {
+    state.as_raw().storage().unwrap_throw().unchecked_into()
 }
 
 /// The text of whatever was thrown.

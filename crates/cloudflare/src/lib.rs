@@ -5,6 +5,10 @@
 //! | module | what it is |
 //! |---|---|
 //! | `account` | the Durable Object of one agent: the core's router over the object's own database |
+//! | `outbox` | its events, on their way to the Sequencer |
+//! | `sequencer` | the Durable Object that has the events of all |
+//! | `firehose` | those who listen to it |
+//! | `alarm` | what wakes an object |
 //! | `edge` | what answers first: decides which object a request belongs to |
 //! | `d1` | the directory of accounts: whose a handle is, and where an account is |
 //! | `sequencer_calls` | what the Sequencer is asked |
@@ -31,16 +35,20 @@
 #![expect(missing_docs, reason = "the attribute of a Durable Object makes methods without them")]
 
 mod account;
+mod alarm;
 mod d1;
 mod edge;
 mod exports;
+mod firehose;
 mod host;
 mod http;
 mod js;
 mod log;
 mod net;
+mod outbox;
 mod plc;
 mod r2;
+mod sequencer;
 mod sequencer_calls;
 mod settings;
 mod sql;
@@ -50,3 +58,4 @@ mod webcrypto;
 pub use account::Account;
 pub use edge::fetch;
 pub use plc::Plc;
+pub use sequencer::Sequencer;

@@ -152,6 +152,12 @@ impl App {
         blob::collect(self).await
     }
 
+    /// True while there is something that housekeeping will forget some time: a host that would have to be woken for it knows
+    /// whether to be.
+    pub async fn has_something_to_forget(&self) -> Result<bool> {
+        self.read(|sql| Ok(store::has_something_to_forget(sql)?)).await
+    }
+
     /// Forgets what is past its time.
     async fn forget(&self) -> Result<()> {
         let abandoned = self.now_micros() - limits::RESUMABLE;

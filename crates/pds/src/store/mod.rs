@@ -149,6 +149,13 @@ fn column_error(column: usize, problem: impl std::fmt::Display) -> SqlError {
     SqlError::Column { column, problem: problem.to_string() }
 }
 
+/// True while there is something that is kept for a time only: reservations, proofs, blobs that nothing refers to.
+pub fn has_something_to_forget(sql: &dyn Sql) -> Result<bool, SqlError> {
+    let text = "SELECT EXISTS (SELECT 1 FROM pending_signup) OR EXISTS (SELECT 1 FROM used_proof) \
+                OR EXISTS (SELECT 1 FROM blob_garbage) OR EXISTS (SELECT 1 FROM blob WHERE released_at IS NOT NULL)";
+    Ok(scalar(sql, text, &[])?.unwrap_or(0) != 0)
+}
+
 /// Reads something.
 pub fn ping(sql: &dyn Sql) -> Result<(), SqlError> {
     scalar(sql, "SELECT version FROM schema_version LIMIT 1", &[]).map(drop)
