@@ -148,12 +148,17 @@ impl Firehose {
     pub(crate) fn said(&self, socket: &WebSocket, length: usize) {
         if length > INCOMING {
             close(socket, TOO_BIG);
-            self.left(socket);
+            self.connections.borrow_mut().retain(|connection| connection.socket != *socket);
         }
     }
 
-    /// A subscriber has gone.
+    /// A subscriber says goodbye, or has gone without.
     pub(crate) fn left(&self, socket: &WebSocket) {
+        if socket.as_ref().ready_state() != web_sys::WebSocket::CLOSED
+            && let Err(thrown) = socket.as_ref().close()
+        {
+            tracing::debug!(error = ?thrown, "a subscriber was not answered its goodbye");
+        }
         self.connections.borrow_mut().retain(|connection| connection.socket != *socket);
     }
 
@@ -346,8 +351,9 @@ fn refuse(parts: &Parts) -> Option<Response> {
         let text = "This is a subscription: connect with a WebSocket, which begins with GET.";
         return Some(Error::new(StatusCode::METHOD_NOT_ALLOWED, "InvalidRequest", text).into_response());
     }
-    let upgrades = parts.headers.get_all(header::UPGRADE).into_iter().filter_map(|value| value.to_str().ok());
-    if upgrades.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("websocket")) {
+    // The runtime makes a WebSocket of exactly this.
+    let upgrade = parts.headers.get(header::UPGRADE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if upgrade.eq_ignore_ascii_case(b"websocket") {
         return None;
     }
     let text =

@@ -114,9 +114,13 @@ pub async fn what_subscribers_say_is_ignored_and_pings_are_answered(target: &Tar
     for _ in 0..2000 {
         listener.stream.send(Message::Ping(Bytes::from_static(b"again"))).await.unwrap();
     }
-    for _ in 0..2000 {
-        let answer = next_but_ping(&mut listener.stream).await;
-        assert_eq!(answer, Message::Pong(Bytes::from_static(b"again")));
+    listener.stream.send(Message::Ping(Bytes::from_static(b"enough"))).await.unwrap();
+    // Of several only the last must be answered (RFC 6455, section 5.5.3).
+    while let Message::Pong(payload) = next_but_ping(&mut listener.stream).await {
+        if payload == "enough" {
+            break;
+        }
+        assert_eq!(payload, "again");
     }
     listener.nothing_came("many pings").await;
 }
