@@ -25,6 +25,13 @@ function masterKey() {
   return readFileSync(path, "utf8").trim();
 }
 
+/** workerd as package.json has it where that is made for this machine, else the older one that Miniflare brings. */
+function runtime() {
+  const name = `workerd-${process.platform}-${process.arch === "x64" ? "64" : process.arch}`;
+  const path = join(here, "node_modules/@cloudflare", name, "bin/workerd");
+  return existsSync(path) ? path : (workerd.default ?? workerd);
+}
+
 /** The modules of the Worker, which names them by their paths. */
 function modules() {
   const type = (path) => ({ ".js": "ESModule", ".wasm": "CompiledWasm" })[extname(path)];
@@ -63,7 +70,7 @@ const objects = [["ACCOUNT", "Account"], ["SEQUENCER", "Sequencer"]];
 if (!bindings.ROOKERY_PLC_URL) objects.push(["PLC", "Plc"]);
 
 process.env.MINIFLARE_WORKERD_PATH = join(here, "workerd");
-process.env.WORKERD = workerd.default ?? workerd;
+process.env.WORKERD = runtime();
 const miniflare = new Miniflare({
   // Without Miniflare's own Worker in between, which compresses and rewrites what passes.
   unsafeDirectSockets: [{ host: "127.0.0.1", port }],
