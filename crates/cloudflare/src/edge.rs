@@ -94,13 +94,14 @@ impl Edge {
             Ok(parts) => parts,
             Err(problem) => return respond(refusal(invalid_request(problem))).await,
         };
-        let owner = route::owner(&parts);
+        // It would be another request there, and whose that is was not asked.
+        let owner = if bridge::keeps_path(&raw, &parts) { route::owner(&parts) } else { Owner::Nobody };
         if owner == Owner::Nobody {
             return self.own(&raw, parts).await;
         }
         let charged = match charge(&self.app, &mut parts, &owner) {
             Ok(charged) => charged,
-            Err(response) => return respond(response).await,
+            Err(response) => return respond(*response).await,
         };
         let stub = match self.object(&parts, owner).await {
             Ok(Some(stub)) => stub,

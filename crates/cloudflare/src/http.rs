@@ -12,7 +12,7 @@ use rookery_pds::limits::ClientAddress;
 use std::net::IpAddr;
 use worker::js_sys::Array;
 use worker::wasm_bindgen::JsCast;
-use worker::{FixedLengthStream, Headers, ResponseBuilder, web_sys, worker_sys};
+use worker::{FixedLengthStream, Headers, ResponseBuilder, Url, web_sys, worker_sys};
 
 /// Who sends a request, as the platform saw it. Nobody else can set it there.
 const CONNECTING: HeaderName = HeaderName::from_static("cf-connecting-ip");
@@ -35,6 +35,11 @@ pub(crate) fn parts(raw: &web_sys::Request, limited: bool) -> Result<Parts, Stri
         parts.extensions.insert(ClientAddress(address));
     }
     Ok(parts)
+}
+
+/// True when an object sees the same path as is seen here. The runtime resolves `..` and the like on the way there.
+pub(crate) fn keeps_path(raw: &web_sys::Request, parts: &Parts) -> bool {
+    Url::parse(&raw.url()).is_ok_and(|url| url.path() == parts.uri.path())
 }
 
 /// The body of a request. It can be taken once, and not be handed on any more then.

@@ -5,6 +5,7 @@ use crate::host::{self, misconfigured};
 use crate::http as bridge;
 use crate::js::Storage;
 use crate::sql::ObjectStore;
+use ::http::Request;
 use axum::Router;
 use axum::response::IntoResponse;
 use futures_util::lock::Mutex;
@@ -12,6 +13,7 @@ use rookery_pds::app::App;
 use rookery_pds::config::{Config, PlcChoice};
 use rookery_pds::directory::StoreDirectory;
 use rookery_pds::error::{Error, invalid_request};
+use rookery_pds::http::route::{self, Owner};
 use rookery_pds::http::router;
 use rookery_pds::ports::Engine;
 use std::sync::Arc;
@@ -47,7 +49,15 @@ impl DurableObject for Plc {
 
     async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
         let response = match (self.router().await, bridge::request(request.inner())) {
-            (Ok(router), Ok(request)) => host::respond(&router, request).await,
+            (Ok(router), Ok(request)) => {
+                let (parts, body) = request.into_parts();
+                // The router has more than the directory, and accounts are not made here.
+                if route::owner(&parts) == Owner::Plc {
+                    host::respond(&router, Request::from_parts(parts, body)).await
+                } else {
+                    invalid_request("This is no request for a did:plc directory.").into_response()
+                }
+            }
             (Err(error), _) => error.into_response(),
             (_, Err(problem)) => invalid_request(problem).into_response(),
         };

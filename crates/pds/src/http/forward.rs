@@ -24,7 +24,7 @@ pub struct Charged {
 }
 
 /// Takes what a request costs its address, or answers it when that has nothing left.
-pub fn charge(app: &Arc<App>, parts: &mut Parts, owner: &Owner) -> Result<Charged, Response> {
+pub fn charge(app: &Arc<App>, parts: &mut Parts, owner: &Owner) -> Result<Charged, Box<Response>> {
     // An enrollment that fails counts as an enrollment.
     let authenticates = matches!(owner, Owner::Key(_)) && parts.uri.path() != "/api/signup";
     let client = Client::arriving(&parts.extensions);
@@ -41,7 +41,7 @@ pub fn charge(app: &Arc<App>, parts: &mut Parts, owner: &Owner) -> Result<Charge
         Err(error) => {
             let mut response = refusal(error);
             client.tell(response.headers_mut());
-            Err(response)
+            Err(Box::new(response))
         }
     }
 }
