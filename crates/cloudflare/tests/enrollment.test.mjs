@@ -2,60 +2,19 @@
 // to one key, whatever was done and not yet told when the end came. Needs `npm ci` in interop, and a built Worker.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { startFaultyProxy, startPlcDirectory } from "../../../interop/servers.mjs";
 import { WelcomeMatAgent, freshHandle } from "../../../interop/wm.mjs";
+import { newWorker } from "./worker.mjs";
 
 /** Kills at moments that are not chosen. */
 const ROUNDS = Number(process.env.ROUNDS ?? 12);
-const DEV = new URL("../dev", import.meta.url).pathname;
-let plc, proxy, data, port, worker;
+let plc, proxy, worker;
 
-async function freePort() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return port;
-}
-
-/** Starts the Worker on what it has stored, and waits until it serves. */
-async function start() {
-  const child = spawn(DEV, ["--port", port, "--data-dir", data, "--plc-url", proxy.url].map(String), {
-    env: { ...process.env, ROOKERY_RATE_LIMITS: "off" },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let log = "";
-  await new Promise((resolve, reject) => {
-    const read = (chunk) => {
-      log += chunk;
-      if (log.includes("Rookery serves")) resolve();
-    };
-    child.stdout.on("data", read);
-    child.stderr.on("data", read);
-    child.once("exit", () => reject(new Error(`it did not start:\n${log}`)));
-  });
-  worker = child;
-}
-
-/** Ends it with no chance to do anything more. */
-async function kill() {
-  const gone = once(worker, "exit");
-  worker.kill("SIGKILL");
-  await gone;
-  // The runtime goes with whoever started it, a moment later.
-  while (await fetch(origin()).then(() => true, () => false));
-}
-
-const origin = () => `http://127.0.0.1:${port}`;
+const origin = () => worker.url;
 const newcomer = () => WelcomeMatAgent.create(origin());
 
 /** An enrollment that nobody will hear the answer of. */
@@ -86,7 +45,7 @@ async function assertWorks(agent) {
 
 /** Changes rows of the directory of accounts, while nothing runs. */
 async function editDirectory(sql, ...params) {
-  const folder = join(data, "directory");
+  const folder = join(worker.data, "directory");
   const files = await readdir(folder, { recursive: true });
   for (const file of files.filter((name) => name.endsWith(".sqlite") && !name.includes("metadata"))) {
     const database = new DatabaseSync(join(folder, file));
@@ -101,15 +60,12 @@ async function editDirectory(sql, ...params) {
 before(async () => {
   plc = await startPlcDirectory();
   proxy = await startFaultyProxy(plc.url);
-  data = await mkdtemp(join(tmpdir(), "rookery-worker-"));
-  port = await freePort();
-  await start();
+  worker = await newWorker({ args: ["--plc-url", proxy.url], env: { ROOKERY_RATE_LIMITS: "off" } });
 });
 after(async () => {
-  await kill();
+  await worker.remove();
   await proxy.stop();
   await plc.stop();
-  await rm(data, { recursive: true, force: true });
 });
 
 test("of two keys that race for a handle one gets it, and the other another", async () => {
@@ -131,10 +87,10 @@ test("after an end between the claim and the registration the key goes on with i
   const pending = unheard(agent, handle);
   await until(() => proxy.posts().length > 0);
   const { path } = proxy.posts()[0];
-  await kill();
+  await worker.kill();
   await pending;
   proxy.set(() => undefined);
-  await start();
+  await worker.start();
 
   assert.equal(await resolved(`${handle}.test`), undefined, "a claim gives a handle to nobody");
   const refused = await other.tryEnroll(handle);
@@ -151,10 +107,10 @@ test("after an end when the DID is registered and not yet known to be, it is reg
   const pending = unheard(agent, handle);
   await until(() => proxy.posts().length > 1);
   const did = proxy.posts()[0].path.slice(1);
-  await kill();
+  await worker.kill();
   await pending;
   proxy.set(() => undefined);
-  await start();
+  await worker.start();
 
   await agent.enroll(handle);
   assert.equal(agent.did, did);
@@ -168,12 +124,12 @@ test("a claim that has run out is anybody's, and whose it was is told so", async
   proxy.set(({ method }) => (method === "POST" ? "hang" : undefined));
   const pending = unheard(agent, handle);
   await until(() => proxy.posts().length > 0);
-  await kill();
+  await worker.kill();
   await pending;
   const changes = await editDirectory("UPDATE entry SET held_until = 1 WHERE thumbprint = ?1", agent.thumbprint);
   assert.equal(Number(changes), 1);
   proxy.set(() => undefined);
-  await start();
+  await worker.start();
 
   await assertWorks(await other.enroll(handle));
   const refused = await agent.tryEnroll(handle);
@@ -192,12 +148,12 @@ test("after an end at any moment the key has one account, and the handle one key
     const pending = unheard(agent, handle).then((answer) => (heard = answer));
     // Most enrollments take as long as this goes up to.
     await new Promise((resolve) => setTimeout(resolve, (round % 12) * 6));
-    await kill();
+    await worker.kill();
     await pending;
     const posts = proxy.posts().map(({ path }) => path);
     assert.ok(posts.length <= 1, posts.join());
     ends.add(heard ? "answered" : posts.length ? "sent to the directory" : "before that");
-    await start();
+    await worker.start();
 
     const early = await other.tryEnroll(handle);
     if (early.status === 200) {
