@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import workerd from "workerd";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const worker = resolve(here, "../../target/worker");
+const worker = resolve(process.env.WORKER_DIR ?? join(here, "../../target/worker"));
 const { values: args } = parseArgs({
   options: { port: { type: "string", default: "8787" }, "data-dir": { type: "string", default: "data" }, "plc-url": { type: "string" } },
 });

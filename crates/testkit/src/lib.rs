@@ -17,6 +17,7 @@
     reason = "this is test code: whatever does not hold ends the test"
 )]
 
+pub mod acknowledged;
 pub mod agent;
 pub mod answer;
 pub mod firehose;

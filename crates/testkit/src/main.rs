@@ -3,19 +3,28 @@
 //! All the while a witness follows the firehose, and at the end everything that the host has told is replayed, checked as a
 //! relay would, and compared with what it has. So the host must be new, must not limit rates, and nobody else may use it.
 //! Half a minute on a laptop.
+//!
+//! With `--write` agents write, until the standard input ends, and a file gets a line for each record that was acknowledged;
+//! the host may be ended and started again meanwhile. With `--verify` all of that must be there, and be told once.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to whoever started it")]
 #![expect(clippy::disallowed_methods, reason = "it tests from outside, with a clock of its own")]
 
 use futures_util::FutureExt;
 use rookery_testkit::Target;
+use rookery_testkit::acknowledged;
 use rookery_testkit::firehose::Witness;
+use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-const USAGE: &str = "usage: rookery-testkit URL [--directory URL] [--list] [PART OF A SUITE'S NAME]...";
+const USAGE: &str = "usage: rookery-testkit URL [--directory URL] [--list] [PART OF A SUITE'S NAME]...
+       rookery-testkit URL [--directory URL] --write FILE | --verify FILE";
 
 type Suite = for<'a> fn(&'a Target) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -33,10 +42,13 @@ const SUITES: &[(&str, Suite)] = rookery_testkit::for_each_suite!(table);
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let (mut url, mut directory, mut parts) = (None, None, Vec::new());
+    let (mut to_write, mut to_verify) = (None, None);
     let mut given = std::env::args().skip(1);
     while let Some(word) = given.next() {
         match word.as_str() {
             "--directory" => directory = given.next(),
+            "--write" => to_write = given.next(),
+            "--verify" => to_verify = given.next(),
             "--list" => {
                 SUITES.iter().for_each(|(name, _)| println!("{name}"));
                 return ExitCode::SUCCESS;
@@ -48,6 +60,15 @@ async fn main() -> ExitCode {
     }
     let Some(url) = url else { return usage() };
     let target = Target::with_directory(&url, directory.as_deref().unwrap_or(&url));
+    if let Some(file) = to_write {
+        write(&target, file.as_ref()).await;
+        return ExitCode::SUCCESS;
+    }
+    if let Some(file) = to_verify {
+        let records = acknowledged::verify(&target, file.as_ref()).await;
+        println!("all {records} records are there, and were told once");
+        return ExitCode::SUCCESS;
+    }
     let chosen: Vec<_> = SUITES
         .iter()
         .filter(|(name, _)| parts.is_empty() || parts.iter().any(|part| name.contains(part)))
@@ -57,6 +78,16 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if run(&target, &chosen).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn write(target: &Target, file: &Path) {
+    let done = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        ended.store(true, Ordering::Relaxed);
+    });
+    acknowledged::write(target, file, || println!("writing"), done).await;
 }
 
 fn usage() -> ExitCode {
