@@ -21,6 +21,7 @@ const WHILE = Number(process.env.WHILE ?? 20_000);
 const path = (relative) => new URL(relative, import.meta.url).pathname;
 const TESTKIT = process.env.TESTKIT ?? path("../../../target/debug/rookery-testkit");
 const WORKER = path("../../../target/worker");
+const fates = new Set();
 let data, port, runtime;
 
 async function freePort() {
@@ -35,10 +36,16 @@ async function freePort() {
 /** Starts a Worker on what is stored, and waits until it serves. */
 async function start(worker = WORKER) {
   const options = ["--port", String(port), "--data-dir", join(data, "stored")];
-  const env = { ...process.env, ROOKERY_RATE_LIMITS: "off", ROOKERY_LOG: "error", WORKER_DIR: worker };
+  const env = { ...process.env, ROOKERY_RATE_LIMITS: "off", ROOKERY_LOG: process.env.ROOKERY_LOG ?? "error", WORKER_DIR: worker };
   runtime = spawn(path("../dev"), options, { env, stdio: ["ignore", "pipe", "inherit"] });
-  for await (const line of createInterface(runtime.stdout)) if (line.startsWith("Rookery serves")) return;
-  throw new Error("the Worker did not start");
+  const lines = createInterface(runtime.stdout);
+  await new Promise((resolve, reject) => {
+    runtime.once("exit", () => reject(new Error("the Worker did not start")));
+    lines.on("line", (line) => {
+      if (line.startsWith("Rookery serves")) resolve();
+      if (line.startsWith("fate: ")) fates.add(line.slice("fate: ".length));
+    });
+  });
 }
 
 /** Ends it with no chance to do anything more. */
@@ -103,6 +110,7 @@ test("deliveries that are refused, lost, doubled or late, to a Sequencer that di
   const stop = await write();
   await delay(WHILE);
   await stop();
+  assert.equal(fates.size, 8, `${[...fates]} came about`);
   await kill();
   await start();
   await verify();

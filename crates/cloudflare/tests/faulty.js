@@ -14,7 +14,7 @@ function faulty(env) {
     get: (_, name) => {
       if (name === "getByName") return (...args) => stub(namespace.getByName(...args));
       const member = namespace[name];
-      return typeof member === "function" ? member.bind(namespace) : member;
+      return typeof member === "function" && name !== "constructor" ? member.bind(namespace) : member;
     },
   });
   return new Proxy(env, { get: (_, name) => (name === "SEQUENCER" ? sequencers : env[name]) });
@@ -29,6 +29,7 @@ async function deliver(sequencer, request) {
   const body = await request.arrayBuffer();
   const send = (bytes, fate) => sequencer.fetch(request.url, { method: "POST", body: bytes, headers: fate ? { fate } : {} });
   const fate = FATES[count++ % FATES.length];
+  console.log(`fate: ${fate}`);
   switch (fate) {
     case "refused":
       throw new Error("the Sequencer cannot be reached");
