@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { WelcomeMatAgent, freshHandle } from "../../../interop/wm.mjs";
-import { newWorker } from "./worker.mjs";
+import { Runtime } from "./worker.mjs";
 
 const CREATE = "/xrpc/com.atproto.repo.createRecord";
 const DESCRIBE = "/xrpc/com.atproto.repo.describeRepo?repo=";
@@ -12,7 +12,8 @@ const NOT_HERE = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
 let worker, agent;
 
 before(async () => {
-  worker = await newWorker({ env: { ROOKERY_RATE_LIMITS: "on" } });
+  worker = await Runtime.create({ env: { ROOKERY_RATE_LIMITS: "on" } });
+  await worker.start();
   agent = await (await WelcomeMatAgent.create(worker.url)).enroll(freshHandle());
 });
 after(() => worker.remove());

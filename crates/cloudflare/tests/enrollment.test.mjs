@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { startFaultyProxy, startPlcDirectory } from "../../../interop/servers.mjs";
 import { WelcomeMatAgent, freshHandle } from "../../../interop/wm.mjs";
-import { newWorker } from "./worker.mjs";
+import { Runtime } from "./worker.mjs";
 
 /** Kills at moments that are not chosen. */
 const ROUNDS = Number(process.env.ROUNDS ?? 12);
@@ -45,7 +45,7 @@ async function assertWorks(agent) {
 
 /** Changes rows of the directory of accounts, while nothing runs. */
 async function editDirectory(sql, ...params) {
-  const folder = join(worker.data, "directory");
+  const folder = join(worker.stored, "directory");
   const files = await readdir(folder, { recursive: true });
   for (const file of files.filter((name) => name.endsWith(".sqlite") && !name.includes("metadata"))) {
     const database = new DatabaseSync(join(folder, file));
@@ -60,7 +60,8 @@ async function editDirectory(sql, ...params) {
 before(async () => {
   plc = await startPlcDirectory();
   proxy = await startFaultyProxy(plc.url);
-  worker = await newWorker({ args: ["--plc-url", proxy.url], env: { ROOKERY_RATE_LIMITS: "off" } });
+  worker = await Runtime.create({ args: ["--plc-url", proxy.url] });
+  await worker.start();
 });
 after(async () => {
   await worker.remove();
