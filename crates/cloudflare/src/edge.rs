@@ -90,7 +90,7 @@ impl Edge {
     }
 
     async fn answer(&self, raw: web_sys::Request) -> Result<web_sys::Response, JsValue> {
-        let mut parts = match bridge::parts(&raw, self.settings.limited) {
+        let mut parts = match bridge::parts(&raw, self.settings.exempt.as_ref()) {
             Ok(parts) => parts,
             Err(problem) => return respond(refusal(invalid_request(problem))).await,
         };

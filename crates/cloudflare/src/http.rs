@@ -8,6 +8,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use rookery_pds::config::networks::Networks;
 use rookery_pds::limits::ClientAddress;
 use std::net::IpAddr;
 use worker::js_sys::Array;
@@ -19,11 +20,12 @@ const CONNECTING: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
 /// A request for the core, in an object: limits by address are the edge's.
 pub(crate) fn request(raw: &web_sys::Request) -> Result<Request<Body>, String> {
-    Ok(Request::from_parts(parts(raw, false)?, body(raw)))
+    Ok(Request::from_parts(parts(raw, None)?, body(raw)))
 }
 
-/// The head of a request. The error says what is wrong with it.
-pub(crate) fn parts(raw: &web_sys::Request, limited: bool) -> Result<Parts, String> {
+/// The head of a request, with the address of whoever sends it unless that is exempt; without a list all are. The error says
+/// what is wrong with it.
+pub(crate) fn parts(raw: &web_sys::Request, exempt: Option<&Networks>) -> Result<Parts, String> {
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = raw.method().parse().map_err(|_| "The method is not one of HTTP.".to_owned())?;
     let url: Uri =
@@ -31,7 +33,7 @@ pub(crate) fn parts(raw: &web_sys::Request, limited: bool) -> Result<Parts, Stri
     parts.uri = url.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")).into();
     headers(raw, &mut parts)?;
     let address = parts.headers.get(CONNECTING).and_then(|value| value.to_str().ok()?.parse::<IpAddr>().ok());
-    if let Some(address) = address.filter(|_| limited) {
+    if let Some(address) = address.filter(|address| exempt.is_some_and(|exempt| !exempt.contain(*address))) {
         parts.extensions.insert(ClientAddress(address));
     }
     Ok(parts)

@@ -112,7 +112,7 @@ impl Sequencer {
     async fn answer(&self, request: &worker::Request) -> Result<Answer> {
         let running = self.running().await?;
         let url = request.url().map_err(|error| invalid_request(error.to_string()))?;
-        let parts = bridge::parts(request.inner(), running.settings.limited).map_err(invalid_request)?;
+        let parts = bridge::parts(request.inner(), running.settings.exempt.as_ref()).map_err(invalid_request)?;
         let value = match (&parts.method, parts.uri.path()) {
             (_, SUBSCRIBE) => return running.firehose.subscribe(&parts).await,
             (&Method::POST, "/deliver") => running.deliver(bridge::body(request.inner())).await?,

@@ -5,18 +5,17 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;
-use rookery_pds::config::{
-    BlobRules, Config, PlcChoice, ProofMemory, Rate, RateLimits, Relays, Retention, RotationKey,
-};
+use rookery_pds::config::given::{self, Rates};
+use rookery_pds::config::networks::Networks;
+use rookery_pds::config::units::Unusable;
+use rookery_pds::config::{Config, PlcChoice, ProofMemory, RateLimits, Relays, RotationKey};
 use rookery_pds::terms::{BUILT_IN, Terms};
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::Level;
 use worker::{Env, Url};
 use zeroize::Zeroizing;
 
 const PUBLIC_PLC: &str = "https://plc.directory";
-const HOUR: Duration = Duration::from_secs(3_600);
 /// Longer terms than this are no terms.
 const TERMS: usize = 256 * 1024;
 
@@ -27,8 +26,8 @@ pub(crate) struct Settings {
     pub(crate) own_plc: bool,
     pub(crate) terms: Arc<Terms>,
     pub(crate) log: Level,
-    /// True when addresses have limits.
-    pub(crate) limited: bool,
+    /// Addresses without limits; none when no address has any.
+    pub(crate) exempt: Option<Networks>,
     /// True when answers tell what they have cost, for tests and measurements.
     pub(crate) counters: bool,
 }
@@ -51,15 +50,18 @@ impl Settings {
         )?;
         let own_plc =
             matches!(host, Host::Local(_)) && var("ROOKERY_PLC_URL").is_none() && plc::is_bound(env);
-        let limited = is_on("ROOKERY_RATE_LIMITS", true)?;
+        let (limited, rates) = rates(&var).map_err(|error| error.to_string())?;
+        let exempt = var("ROOKERY_RATE_EXEMPT").unwrap_or_default();
+        let exempt =
+            Networks::parse(&exempt, "an address without limits").map_err(|error| error.to_string())?;
         Ok(Self {
-            config: config(&host, &var, own_plc, limited)?,
+            config: config(&host, &var, own_plc, rates)?,
             own_plc,
             terms: Arc::new(Terms::new(terms(var("ROOKERY_TERMS"))?)),
             log: var("ROOKERY_LOG")
                 .map_or(Ok(Level::INFO), |text| text.parse())
                 .map_err(|_| "ROOKERY_LOG is one of error, warn, info, debug and trace".to_owned())?,
-            limited,
+            exempt: limited.then_some(exempt),
             counters: is_on("ROOKERY_COUNTERS", false)?,
         })
     }
@@ -111,7 +113,7 @@ fn config(
     host: &Host,
     var: &impl Fn(&str) -> Option<String>,
     own_plc: bool,
-    limited: bool,
+    rates: RateLimits,
 ) -> Result<Config, String> {
     let (origins, service_did, handle_domain) = match host {
         Host::Local(port) => (
@@ -123,6 +125,10 @@ fn config(
             (vec![format!("https://{name}")], format!("did:web:{name}"), format!(".{name}"))
         }
     };
+    let unusable = |error: Unusable| error.to_string();
+    let (age, events) = (var("ROOKERY_EVENT_RETENTION"), var("ROOKERY_EVENT_LIMIT"));
+    let (limit, grace) = (var("ROOKERY_BLOB_LIMIT"), var("ROOKERY_BLOB_GRACE"));
+    let account_cap = given::account_cap(var("ROOKERY_RELAY_ACCOUNT_CAP").as_deref()).map_err(unusable)?;
     let handle_domain = var("ROOKERY_HANDLE_DOMAIN").unwrap_or(handle_domain);
     let public_url = origins.first().cloned().unwrap_or_default();
     let names: Vec<&str> = origins.iter().map(String::as_str).collect();
@@ -143,14 +149,23 @@ fn config(
         plc: PlcChoice::Url(plc),
         // The same in every object.
         rotation_key: RotationKey::Derived,
-        retention: Retention { age: 72 * HOUR, events: 2_000_000 },
-        relays: Relays { origins: relays(var("ROOKERY_RELAY_HOSTS"))?, account_cap: 100 },
-        blobs: BlobRules { limit: 60 * 1024 * 1024, grace: 6 * HOUR },
+        retention: given::retention(age.as_deref(), events.as_deref()).map_err(unusable)?,
+        relays: Relays { origins: relays(var("ROOKERY_RELAY_HOSTS"))?, account_cap },
+        blobs: given::blobs(limit.as_deref(), grace.as_deref()).map_err(unusable)?,
         // An object is woken by the very request that it must not refuse for being older than its start.
         proofs: ProofMemory::Store,
-        rates: if limited { rates() } else { RateLimits::default() },
+        rates,
         local: matches!(host, Host::Local(_)),
     })
+}
+
+/// Whether there are limits, and which. They are counted in each object, and in each isolate, by itself.
+fn rates(var: &impl Fn(&str) -> Option<String>) -> Result<(bool, RateLimits), Unusable> {
+    let names = ["LIMITS", "WRITES", "UPLOADS", "READS", "EXPORTS", "SIGNUPS", "FAILURES"];
+    let words = names.map(|name| var(&format!("ROOKERY_RATE_{name}")));
+    let [limits, writes, uploads, reads, exports, signups, failures] = words.each_ref().map(Option::as_deref);
+    let rates = Rates { limits, writes, uploads, reads, exports, signups, failures };
+    Ok((rates.are_on()?, rates.read()?))
 }
 
 /// Origins, or bare hosts, separated by commas.
@@ -180,18 +195,4 @@ fn base(name: &str, text: &str) -> Result<String, String> {
 fn terms(given: Option<String>) -> Result<String, String> {
     let text = given.unwrap_or_else(|| BUILT_IN.to_owned());
     if text.len() > TERMS { Err(format!("ROOKERY_TERMS is longer than {TERMS} bytes")) } else { Ok(text) }
-}
-
-/// The native host's defaults. Here they are counted in each object by itself.
-fn rates() -> RateLimits {
-    let rate = |points, window| Rate { points, window };
-    let five_minutes = HOUR / 12;
-    RateLimits {
-        writes: vec![rate(5_000, HOUR), rate(35_000, 24 * HOUR)],
-        uploads: vec![rate(1_000, 24 * HOUR)],
-        reads: vec![rate(3_000, five_minutes)],
-        exports: vec![rate(6_000, five_minutes)],
-        signups: vec![rate(100, five_minutes)],
-        failures: vec![rate(300, five_minutes)],
-    }
 }

@@ -1,5 +1,9 @@
 //! What the operator decided, after the host has read flags, environment and file.
 
+pub mod given;
+pub mod networks;
+pub mod units;
+
 use rookery_atproto::identity::handle_rules::HandleDomain;
 use rookery_atproto::syntax::Did;
 use rookery_auth::origin::Origins;

@@ -1,16 +1,10 @@
-//! Where blobs are kept, and bounds on them.
+//! Where blobs are kept.
 
-use super::{Given, is_base, is_loopback, units};
+use super::{Given, is_base, is_loopback};
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;
-use rookery_pds::config::BlobRules;
-use std::time::Duration;
 
-const DEFAULT_LIMIT: &str = "60MiB";
-const DEFAULT_GRACE: &str = "6h";
 const DEFAULT_REGION: &str = "us-east-1";
-/// What S3 takes in one request.
-const MOST: u64 = 5 * 1024 * 1024 * 1024;
 
 /// Where blobs are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,20 +86,6 @@ impl S3Bucket {
     }
 }
 
-/// Bounds on blobs.
-pub(super) fn rules(given: &Given) -> Result<BlobRules> {
-    let limit = given.blob_limit.as_deref().unwrap_or(DEFAULT_LIMIT);
-    let bytes = units::bytes(limit)?;
-    ensure!((1..=MOST).contains(&bytes), "the blob limit, {limit}, must be from 1B to 5GiB");
-    let grace = given.blob_grace.as_deref().unwrap_or(DEFAULT_GRACE);
-    let span = units::duration(grace)?;
-    ensure!(
-        span >= Duration::from_secs(1),
-        "the grace for blobs, {grace}, must be at least 1s, and better hours"
-    );
-    Ok(BlobRules { limit: bytes, grace: span })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,8 +110,6 @@ mod tests {
     #[test]
     fn files_are_the_default() {
         assert_eq!(BlobStore::new(&Given::default()).unwrap(), BlobStore::Files);
-        let rules = rules(&Given::default()).unwrap();
-        assert_eq!(rules, BlobRules { limit: 60 * 1024 * 1024, grace: Duration::from_secs(6 * 3_600) });
     }
 
     #[test]
@@ -156,16 +134,6 @@ mod tests {
             ["example.com", "ftp://example.com", "https://user:secret@example.com", "https://example.com?x"]
         {
             assert!(store("s3://a", |given| given.s3_endpoint = Some(bad.to_owned())).is_err(), "{bad}");
-        }
-        for (limit, grace) in
-            [("0", "6h"), ("6GiB", "6h"), ("60MiB", "0s"), ("much", "6h"), ("60MiB", "long")]
-        {
-            let given = Given {
-                blob_limit: Some(limit.to_owned()),
-                blob_grace: Some(grace.to_owned()),
-                ..Given::default()
-            };
-            assert!(rules(&given).is_err(), "{limit} {grace}");
         }
     }
 }

@@ -7,20 +7,17 @@ mod app;
 mod blobs;
 mod file;
 mod limits;
-mod networks;
 mod relays;
 #[cfg(test)]
 mod tests;
-mod units;
 
 pub(crate) use blobs::{BlobStore, S3Bucket};
 pub(crate) use limits::{Clients, Exempt};
-pub(crate) use networks::Networks;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use reqwest::Url;
-use rookery_pds::config::{BlobRules, RateLimits, Relays, Retention};
+use rookery_pds::config::{BlobRules, RateLimits, Relays, Retention, given, units};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,12 +26,9 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:2583";
 const DEFAULT_DATA_DIR: &str = "./data";
 const DEFAULT_LOG: &str = "info";
 const LOCAL: &str = "localhost";
-const DEFAULT_EVENT_RETENTION: &str = "72h";
-const DEFAULT_EVENT_LIMIT: &str = "2000000";
 const DEFAULT_SUBSCRIBERS: &str = "2000";
 const DEFAULT_SUBSCRIBER_MEMORY: &str = "128MiB";
 const DEFAULT_SUBSCRIBER_LAG: &str = "500000";
-const DEFAULT_RELAY_ACCOUNT_CAP: &str = "100";
 
 /// Settings as they are given. None is needed on a laptop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
@@ -247,14 +241,14 @@ impl Settings {
             format!("cannot listen on {listen}: expected address and port, such as {DEFAULT_LISTEN}")
         })?;
         let host = Host::parse(given.hostname.as_deref().unwrap_or(LOCAL))?;
-        let retention = Retention {
-            age: units::duration(given.event_retention.as_deref().unwrap_or(DEFAULT_EVENT_RETENTION))?,
-            events: units::count(given.event_limit.as_deref().unwrap_or(DEFAULT_EVENT_LIMIT), "events")?,
-        };
+        let retention = given::retention(given.event_retention.as_deref(), given.event_limit.as_deref())?;
         let subscribers = Subscribers::new(&given)?;
         let relays = relays::read(&given, &host)?;
-        let (blob_store, blobs) = (BlobStore::new(&given)?, blobs::rules(&given)?);
-        let (rates, clients) = (limits::rates(&given)?, Clients::new(&given, &host)?);
+        let (blob_store, blobs) = (
+            BlobStore::new(&given)?,
+            given::blobs(given.blob_limit.as_deref(), given.blob_grace.as_deref())?,
+        );
+        let (rates, clients) = (limits::rates(&given).read()?, Clients::new(&given, &host)?);
         Ok(Self {
             listen,
             data_dir: given.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.to_owned()).into(),

@@ -1,9 +1,9 @@
 //! The relays that are told of this server.
 
-use super::{DEFAULT_RELAY_ACCOUNT_CAP, Given, Host, is_base, is_loopback, units};
+use super::{Given, Host, is_base, is_loopback};
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
-use rookery_pds::config::Relays;
+use rookery_pds::config::{Relays, given};
 
 /// Reads them. A relay cannot reach a server on localhost unless it runs on the same machine.
 pub(super) fn read(given: &Given, host: &Host) -> Result<Relays> {
@@ -21,9 +21,7 @@ pub(super) fn read(given: &Given, host: &Host) -> Result<Relays> {
             origins.push(origin);
         }
     }
-    let cap = given.relay_account_cap.as_deref().unwrap_or(DEFAULT_RELAY_ACCOUNT_CAP);
-    let account_cap = units::count(cap, "accounts")?;
-    ensure!(account_cap > 0, "the account cap of the relays, {cap}, must be at least 1");
+    let account_cap = given::account_cap(given.relay_account_cap.as_deref())?;
     Ok(Relays { origins, account_cap })
 }
 

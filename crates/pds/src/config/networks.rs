@@ -1,11 +1,11 @@
 //! Addresses and networks as an operator writes them: `127.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`.
 
-use anyhow::{Context, Result};
+use super::units::Unusable;
 use std::net::IpAddr;
 
 /// A list of networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Networks(Vec<Network>);
+pub struct Networks(Vec<Network>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
@@ -17,17 +17,19 @@ struct Network {
 
 impl Networks {
     /// Addresses and networks, separated by commas, or `none`. `what` is what they are.
-    pub(super) fn parse(text: &str, what: &str) -> Result<Self> {
+    pub fn parse(text: &str, what: &str) -> Result<Self, Unusable> {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty() && text.trim() != "none");
         let networks = words.map(|word| {
-            Network::parse(word).with_context(|| {
-                format!("{word} is not {what}: expected an address or a network, such as 10.0.0.0/8 or ::1")
+            Network::parse(word).ok_or_else(|| {
+                let form = "expected an address or a network, such as 10.0.0.0/8 or ::1";
+                Unusable(format!("{word} is not {what}: {form}"))
             })
         });
-        Ok(Self(networks.collect::<Result<_>>()?))
+        Ok(Self(networks.collect::<Result<_, _>>()?))
     }
 
-    pub(crate) fn contain(&self, address: IpAddr) -> bool {
+    /// True when one of them has the address.
+    pub fn contain(&self, address: IpAddr) -> bool {
         let (bits, is_ipv4) = left_aligned(address.to_canonical());
         self.0.iter().any(|network| network.is_ipv4 == is_ipv4 && network.masked(bits) == network.bits)
     }
@@ -91,7 +93,7 @@ mod tests {
         for word in
             ["localhost", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.1:80"]
         {
-            let refusal = format!("{:#}", Networks::parse(word, "a proxy").unwrap_err());
+            let refusal = Networks::parse(word, "a proxy").unwrap_err().to_string();
             assert!(refusal.contains(word) && refusal.contains("a proxy"), "{refusal}");
         }
     }

@@ -1,7 +1,11 @@
 //! Durations and sizes as an operator writes them: `72h`, `20m`, `60MiB`.
 
-use anyhow::{Context, Result, anyhow};
 use std::time::Duration;
+
+/// Something an operator wrote that cannot be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
 
 const SPANS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
 const SIZES: [(&str, u64); 7] = [
@@ -15,35 +19,37 @@ const SIZES: [(&str, u64); 7] = [
 ];
 
 /// A number and one of `s`, `m`, `h`, `d`.
-pub(super) fn duration(text: &str) -> Result<Duration> {
-    let seconds = measure(text, &SPANS).with_context(|| {
-        format!("{text} is not a duration: expected a number and s, m, h or d, such as 72h")
+pub fn duration(text: &str) -> Result<Duration, Unusable> {
+    let seconds = measure(text, &SPANS).map_err(|problem| {
+        let form = "expected a number and s, m, h or d, such as 72h";
+        Unusable(format!("{text} is not a duration: {form} ({problem})"))
     })?;
     Ok(Duration::from_secs(seconds))
 }
 
 /// A number of bytes, or a number and a unit of bytes such as `MB` (1,000,000) or `MiB` (1,048,576).
-pub(super) fn bytes(text: &str) -> Result<u64> {
+pub fn bytes(text: &str) -> Result<u64, Unusable> {
     let text = text.trim();
     let plain = text.parse().ok();
-    plain.map_or_else(|| measure(text, &SIZES), Ok).with_context(|| {
-        format!("{text} is not a size: expected a number of bytes, or a number and a unit such as 60MiB")
+    plain.map_or_else(|| measure(text, &SIZES), Ok).map_err(|problem| {
+        let form = "expected a number of bytes, or a number and a unit such as 60MiB";
+        Unusable(format!("{text} is not a size: {form} ({problem})"))
     })
 }
 
 /// A whole number. `what` is what it counts.
-pub(super) fn count(text: &str, what: &str) -> Result<u64> {
-    text.trim().parse().with_context(|| format!("{text} is not a number of {what}"))
+pub fn count(text: &str, what: &str) -> Result<u64, Unusable> {
+    text.trim().parse().map_err(|error| Unusable(format!("{text} is not a number of {what} ({error})")))
 }
 
-fn measure(text: &str, units: &[(&str, u64)]) -> Result<u64> {
+fn measure(text: &str, units: &[(&str, u64)]) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = text.strip_prefix(digits).unwrap_or_default().trim();
-    let (_, factor) =
-        units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(|| anyhow!("unit"))?;
-    let number: u64 = digits.trim().parse()?;
-    number.checked_mul(*factor).ok_or_else(|| anyhow!("too large"))
+    let known = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+    let (_, factor) = known.ok_or_else(|| format!("the unit is {unit:?}"))?;
+    let number: u64 = digits.trim().parse().map_err(|error| format!("{error}"))?;
+    number.checked_mul(*factor).ok_or_else(|| "it is too large".to_owned())
 }
 
 #[cfg(test)]
