@@ -6,6 +6,8 @@
 //!
 //! With `--write` agents write, until the standard input ends, and a file gets a line for each record that was acknowledged;
 //! the host may be ended and started again meanwhile. With `--verify` all of that must be there, and be told once.
+//!
+//! A host may be known to differ: `--except` leaves out the one suite of that name, and the last line says so.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to whoever started it")]
 #![expect(clippy::disallowed_methods, reason = "it tests from outside, with a clock of its own")]
@@ -23,7 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-const USAGE: &str = "usage: rookery-testkit URL [--directory URL] [--list] [PART OF A SUITE'S NAME]...
+const USAGE: &str =
+    "usage: rookery-testkit URL [--directory URL] [--except SUITE]... [--list] [PART OF A SUITE'S NAME]...
        rookery-testkit URL [--directory URL] --write FILE | --verify FILE";
 
 type Suite = for<'a> fn(&'a Target) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -41,7 +44,7 @@ const SUITES: &[(&str, Suite)] = rookery_testkit::for_each_suite!(table);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let (mut url, mut directory, mut parts) = (None, None, Vec::new());
+    let (mut url, mut directory, mut except, mut parts) = (None, None, Vec::new(), Vec::new());
     let (mut to_write, mut to_verify) = (None, None);
     let mut given = std::env::args().skip(1);
     while let Some(word) = given.next() {
@@ -49,6 +52,13 @@ async fn main() -> ExitCode {
             "--directory" => directory = given.next(),
             "--write" => to_write = given.next(),
             "--verify" => to_verify = given.next(),
+            "--except" => match given.next() {
+                Some(name) if SUITES.iter().any(|(suite, _)| *suite == name) => except.push(name),
+                name => {
+                    eprintln!("--except wants the whole name of a suite, not {name:?}; --list prints them");
+                    return ExitCode::from(2);
+                }
+            },
             "--list" => {
                 SUITES.iter().for_each(|(name, _)| println!("{name}"));
                 return ExitCode::SUCCESS;
@@ -69,15 +79,15 @@ async fn main() -> ExitCode {
         println!("all {records} records are there, and were told once");
         return ExitCode::SUCCESS;
     }
-    let chosen: Vec<_> = SUITES
+    let (left_out, chosen): (Vec<_>, Vec<_>) = SUITES
         .iter()
         .filter(|(name, _)| parts.is_empty() || parts.iter().any(|part| name.contains(part)))
-        .collect();
+        .partition(|(name, _)| except.iter().any(|except| except == name));
     if chosen.is_empty() {
         eprintln!("no suite has a name like that; --list prints them");
         return ExitCode::from(2);
     }
-    if run(&target, &chosen).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if run(&target, &chosen, &left_out).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn write(target: &Target, file: &Path) {
@@ -96,7 +106,7 @@ fn usage() -> ExitCode {
 }
 
 /// Runs the suites one after the other and says what became of each. What does not hold has been printed where it was found.
-async fn run(target: &Target, chosen: &[&(&str, Suite)]) -> bool {
+async fn run(target: &Target, chosen: &[&(&str, Suite)], left_out: &[&(&str, Suite)]) -> bool {
     let start = Instant::now();
     let mut failed = Vec::new();
     let witness = AssertUnwindSafe(Witness::watch(target)).catch_unwind().await;
@@ -121,14 +131,15 @@ async fn run(target: &Target, chosen: &[&(&str, Suite)]) -> bool {
     if !audited {
         failed.push(AUDIT);
     }
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    let left_out: String = left_out.iter().map(|(name, _)| format!("; left out: {name}")).collect();
     println!(
-        "{} of {} hold, {:.0} s",
+        "{} of {} hold, {:.0} s{left_out}",
         chosen.len() + 1 - failed.len(),
         chosen.len() + 1,
         start.elapsed().as_secs_f64()
     );
-    for name in &failed {
-        println!("failed: {name}");
-    }
     failed.is_empty()
 }

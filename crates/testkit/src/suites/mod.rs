@@ -92,6 +92,7 @@ macro_rules! for_each_suite {
             odd_requests::bodies_over_their_limit_are_not_read,
             bad_input::existing_records_and_foreign_repos_are_left_alone,
             odd_requests::strange_requests_are_answered,
+            odd_requests::a_target_without_a_slash_and_a_header_without_end_are_refused,
             odd_requests::strange_queries_are_answered,
             sync::a_repo_is_exported_whole_and_signed,
             sync::an_export_since_a_revision_is_the_difference,

@@ -91,27 +91,39 @@ pub async fn strange_requests_are_answered(target: &Target) {
         watched.unchanged(path, &answer, 404, "NotFound").await;
     }
     // What an HTTP client would put right before it sends it.
-    let host = target.authority();
     let long = "a".repeat(200_000);
     for line in [
         "GET /xrpc/../../etc/passwd HTTP/1.1".to_owned(),
         "GET /../../etc/passwd HTTP/1.1".to_owned(),
         "GET /xrpc/com.atproto.repo.getRecord\0 HTTP/1.1".to_owned(),
         "GET /xrpc/com.atproto.repo.get\u{e9} HTTP/1.1".to_owned(),
-        "GET xrpc HTTP/1.1".to_owned(),
         "NONSENSE".to_owned(),
         format!("GET /{long} HTTP/1.1"),
-        format!("GET / HTTP/1.1\r\nX: {long}"),
         "POST /xrpc/com.atproto.repo.createRecord HTTP/1.1\r\nContent-Length: -1".to_owned(),
         "POST /xrpc/com.atproto.repo.createRecord HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6"
             .to_owned(),
         "POST /xrpc/com.atproto.repo.createRecord HTTP/1.1\r\nContent-Length: 99999999999999999999999"
             .to_owned(),
     ] {
-        let answer = raw::exchange(target, format!("{line}\r\nHost: {host}\r\n\r\n").as_bytes()).await;
-        assert!((400..=501).contains(&answer.status) && answer.status != 500, "{answer}");
+        refused(target, &line).await;
     }
     assert_eq!(watched.agent.head().await, watched.head);
+}
+
+/// What a server in front of the host may put right, or take as it is, before the host sees it.
+pub async fn a_target_without_a_slash_and_a_header_without_end_are_refused(target: &Target) {
+    let watched = Watched::new(target).await;
+    for line in ["GET xrpc HTTP/1.1".to_owned(), format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(200_000))] {
+        refused(target, &line).await;
+    }
+    assert_eq!(watched.agent.head().await, watched.head);
+}
+
+/// A request that begins with `line` is refused, and not because the host failed.
+async fn refused(target: &Target, line: &str) {
+    let request = format!("{line}\r\nHost: {}\r\n\r\n", target.authority());
+    let answer = raw::exchange(target, request.as_bytes()).await;
+    assert!((400..=501).contains(&answer.status) && answer.status != 500, "{answer}");
 }
 
 /// Bad encoding, the same parameter twice, far too long.
