@@ -28,6 +28,7 @@ use rookery_pds::limits::{ClientAddress, address_key};
 use rookery_pds::sequencer::{Ends, Page, SharedLog, Start, Subscriber, cursor};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use worker::js_sys::{Date, Uint8Array};
 use worker::{Delay, State, WebSocket, WebSocketPair, web_sys};
@@ -57,7 +58,7 @@ const TOO_BIG: u16 = 1009;
 
 pub(crate) struct Firehose {
     state: Rc<State>,
-    log: Rc<SharedLog>,
+    log: Arc<SharedLog>,
     alarm: Rc<Alarm>,
     connections: RefCell<Vec<Connection>>,
     /// True while rounds follow one another.
@@ -87,7 +88,7 @@ struct Round {
 
 impl Firehose {
     /// Goes on with the sockets that are there.
-    pub(crate) async fn open(state: Rc<State>, log: Rc<SharedLog>, alarm: Rc<Alarm>) -> Result<Rc<Self>> {
+    pub(crate) async fn open(state: Rc<State>, log: Arc<SharedLog>, alarm: Rc<Alarm>) -> Result<Rc<Self>> {
         let sockets = state.get_websockets();
         let (connections, feeding) = (RefCell::default(), Cell::new(false));
         let firehose = Rc::new(Self { state, log, alarm, connections, feeding });

@@ -15,13 +15,16 @@ use rookery_pds::ports::{Directory, Engine};
 use std::fmt::Display;
 use std::sync::Arc;
 use tower::ServiceExt;
+use tracing::Level;
 use worker::Env;
 use zeroize::Zeroizing;
 
 /// What the operator decided.
 pub(crate) fn settings(env: &Env) -> Result<Settings, Error> {
-    let settings = Settings::read(env).map_err(misconfigured)?;
-    log::start(settings.log);
+    let settings = Settings::read(env);
+    // What is wrong with the settings is logged too.
+    log::start(settings.as_ref().map_or(Level::INFO, |settings| settings.log));
+    let settings = settings.map_err(misconfigured)?;
     Ok(settings)
 }
 

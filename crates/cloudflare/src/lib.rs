@@ -8,6 +8,7 @@
 //! | `outbox` | its events, on their way to the Sequencer |
 //! | `sequencer` | the Durable Object that has the events of all |
 //! | `firehose` | those who listen to it |
+//! | `relays` | those who are asked to |
 //! | `alarm` | what wakes an object |
 //! | `edge` | what answers first: decides which object a request belongs to |
 //! | `d1` | the directory of accounts: whose a handle is, and where an account is |
@@ -48,6 +49,7 @@ mod net;
 mod outbox;
 mod plc;
 mod r2;
+mod relays;
 mod sequencer;
 mod sequencer_calls;
 mod settings;

@@ -12,6 +12,7 @@ use crate::firehose::Firehose;
 use crate::host;
 use crate::http as bridge;
 use crate::js::storage_of;
+use crate::relays::Relays;
 use crate::settings::Settings;
 use crate::sql::ObjectStore;
 use crate::system::EventClock;
@@ -21,9 +22,8 @@ use axum::body::{Body, to_bytes};
 use axum::response::IntoResponse;
 use futures_util::lock::Mutex;
 use rookery_atproto::syntax::Nsid;
-use rookery_pds::config::{VERSION, limits};
+use rookery_pds::config::limits;
 use rookery_pds::error::{Error, Result, invalid_request};
-use rookery_pds::ports::Engine;
 use rookery_pds::sequencer::{Delivery, SharedLog};
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -49,8 +49,9 @@ pub struct Sequencer {
 }
 
 struct Running {
-    log: Rc<SharedLog>,
+    log: Arc<SharedLog>,
     firehose: Rc<Firehose>,
+    relays: Relays,
     alarm: Rc<Alarm>,
     settings: Settings,
 }
@@ -77,7 +78,8 @@ impl DurableObject for Sequencer {
             tracing::warn!(%error, "old events could not be forgotten; it is tried again");
         }
         running.firehose.feed().await;
-        running.alarm.within(QUIET_PRUNING);
+        let next = running.relays.tick(running.firehose.connected()).await;
+        running.alarm.within(next.unwrap_or(QUIET_PRUNING).min(QUIET_PRUNING));
         worker::Response::empty()
     }
 
@@ -118,7 +120,7 @@ impl Sequencer {
             (&Method::POST, "/deliver") => running.deliver(bridge::body(request.inner())).await?,
             (&Method::GET, "/list") => running.list(&url).await?,
             (&Method::GET, "/by-collection") => running.list_by_collection(&url).await?,
-            (&Method::GET | &Method::HEAD, "/xrpc/_health") => running.health(&self.storage).await?,
+            (&Method::GET | &Method::HEAD, "/xrpc/_health") => running.health().await?,
             _ => return Err(unknown(&parts)),
         };
         Ok(Answer::Whole(([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()))
@@ -143,9 +145,10 @@ impl Sequencer {
         let settings = host::settings(&self.env)?;
         let alarm = Rc::new(Alarm::of(storage_of(&self.state)).await?);
         let engine = Arc::new(self.storage.clone());
-        let log = Rc::new(SharedLog::open(engine, Arc::new(EventClock), settings.config.retention).await?);
-        let firehose = Firehose::open(Rc::clone(&self.state), Rc::clone(&log), Rc::clone(&alarm)).await?;
-        Ok(Running { log, firehose, alarm, settings })
+        let log = Arc::new(SharedLog::open(engine, Arc::new(EventClock), settings.config.retention).await?);
+        let firehose = Firehose::open(Rc::clone(&self.state), Arc::clone(&log), Rc::clone(&alarm)).await?;
+        let relays = Relays::open(&self.env, &settings, &self.storage, Arc::clone(&log)).await?;
+        Ok(Running { log, firehose, relays, alarm, settings })
     }
 }
 
@@ -153,7 +156,7 @@ impl Running {
     async fn deliver(&self, body: Body) -> Result<Value> {
         let bytes = to_bytes(body, limits::DELIVERY).await.map_err(|error| invalid_request(error.to_string()))?;
         let delivery = Delivery::decode(&bytes).map_err(|error| invalid_request(error.to_string()))?;
-        self.alarm.within(PRUNING);
+        self.alarm.within(self.relays.after_event().unwrap_or(PRUNING).min(PRUNING));
         let known = self.log.accept(delivery).await?;
         self.firehose.feed().await;
         Ok(known.into())
@@ -182,14 +185,10 @@ impl Running {
         Ok(json!({ "entries": entries, "last": page.last }))
     }
 
-    async fn health(&self, store: &ObjectStore) -> Result<Value> {
-        let active = self.log.count_active().await?;
-        Ok(json!({
-            "version": VERSION,
-            "store": store.written(),
-            "accounts": { "active": active, "relayCap": self.settings.config.relays.account_cap },
-            "subscribers": self.firehose.connected(),
-        }))
+    async fn health(&self) -> Result<Value> {
+        let mut health = self.relays.health().await?;
+        health.insert("subscribers".to_owned(), self.firehose.connected().into());
+        Ok(health.into())
     }
 }
 

@@ -150,7 +150,7 @@ fn config(
         // The same in every object.
         rotation_key: RotationKey::Derived,
         retention: given::retention(age.as_deref(), events.as_deref()).map_err(unusable)?,
-        relays: Relays { origins: relays(var("ROOKERY_RELAY_HOSTS"))?, account_cap },
+        relays: Relays { origins: relays(var("ROOKERY_RELAY_HOSTS"), host)?, account_cap },
         blobs: given::blobs(limit.as_deref(), grace.as_deref()).map_err(unusable)?,
         // An object is woken by the very request that it must not refuse for being older than its start.
         proofs: ProofMemory::Store,
@@ -168,16 +168,24 @@ fn rates(var: &impl Fn(&str) -> Option<String>) -> Result<(bool, RateLimits), Un
     Ok((rates.are_on()?, rates.read()?))
 }
 
-/// Origins, or bare hosts, separated by commas.
-fn relays(text: Option<String>) -> Result<Vec<String>, String> {
+/// Origins, or bare hosts, separated by commas. A relay cannot reach a server on localhost unless it runs on the same machine.
+fn relays(text: Option<String>, host: &Host) -> Result<Vec<String>, String> {
     let text = text.unwrap_or_default();
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    words
-        .map(|word| {
-            let text = if word.contains("://") { word.to_owned() } else { format!("https://{word}") };
-            base("ROOKERY_RELAY_HOSTS", &text)
-        })
-        .collect()
+    let mut origins = Vec::new();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let text = if word.contains("://") { word.to_owned() } else { format!("https://{word}") };
+        let origin = base("ROOKERY_RELAY_HOSTS", &text)?;
+        let url = Url::parse(&origin).ok().filter(|url| url.path() == "/");
+        let url = url.ok_or_else(|| format!("ROOKERY_RELAY_HOSTS has {word}, which is more than an origin"))?;
+        let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if matches!(host, Host::Local(_)) && !is_here {
+            return Err(format!("the relay {word} cannot reach a server on localhost"));
+        }
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    Ok(origins)
 }
 
 /// A URL that others can be put behind, without a slash at its end.

@@ -5,7 +5,7 @@ use rookery_pds::app::App;
 use rookery_pds::error::Result;
 use rookery_pds::relay::{AccountWatch, Announcer};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -40,16 +40,9 @@ async fn watch(mut accounts: AccountWatch) {
 
 async fn tell(mut relay: Announcer, firehose: Arc<Firehose>) {
     let (mut ticks, mut failing) = (ticks(), false);
-    let mut quiet_since = None;
     loop {
         ticks.tick().await;
-        let quiet = if firehose.connected() == 0 {
-            Some(quiet_since.get_or_insert_with(Instant::now).elapsed())
-        } else {
-            quiet_since = None;
-            None
-        };
-        failing = note(&relay.tick(quiet).await, failing);
+        failing = note(&relay.tick(firehose.connected()).await, failing);
     }
 }
 

@@ -4,6 +4,7 @@ use super::schedule::Outcome;
 use crate::ports::{HttpRequest, HttpResponse, Method, Net, NetError};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-');
 const MAX_WORDS: usize = 200;
 
 /// What a relay knows of this server: `com.atproto.sync.getHostStatus`. What it does not say is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HostStatus {
     /// `active`, `idle`, `offline`, `throttled`, `banned`, or a word that is newer than this program.
     pub(super) status: Option<String>,

@@ -8,6 +8,10 @@
 //! The host calls [`AccountWatch::tick`] and the `tick` of each [`Announcer`] every second or so, each from a task of its
 //! own: no request waits for a relay, and no relay for another. What is found is told in the log, once for each change,
 //! and in `_health`.
+//!
+//! A host that ends whenever nobody asks for anything, and is started by the next request, ticks from an alarm instead
+//! ([`Announcer::next`] says for when) and has the store [keep](Announcer::all_kept) what each relay was told: a start means
+//! nothing there.
 
 mod accounts;
 mod announcer;
@@ -20,9 +24,11 @@ pub use announcer::Announcer;
 pub(crate) use report::Report;
 
 use crate::app::App;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Time since the start, from a clock that may be set: it never goes back.
+/// Time since the start, from a clock that may be set: it never goes back. Where it is kept, the start is the first one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Elapsed {
     time: Duration,
     wall: i64,

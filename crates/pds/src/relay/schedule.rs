@@ -10,6 +10,7 @@
 //! A failure is followed by growing waits, a final refusal by a long one. What the relay knows of this server is read soon
 //! after each request, and every ten minutes.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Age of the last request after which a write is reason for another.
@@ -63,7 +64,7 @@ pub(super) enum Outcome {
 }
 
 /// A request that was accepted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Accepted {
     at: Duration,
     /// The newest event at that time.
@@ -71,7 +72,7 @@ struct Accepted {
 }
 
 /// One relay's timetable.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Schedule {
     last: Option<Accepted>,
     /// Accepted requests in a row while nobody was reading.
@@ -98,13 +99,27 @@ impl Schedule {
         self.status_at.is_some_and(|at| now >= at).then_some(Step::ReadStatus)
     }
 
+    /// When something is due at the latest, as far as is known at `now`: a host need not look before.
+    pub(super) fn next(&self, now: Duration, situation: Situation) -> Option<Duration> {
+        let reason = if situation.has_accounts { self.reason_at(now, situation) } else { None };
+        let request = reason.map(|at| at.max(self.not_before));
+        request.into_iter().chain(self.status_at).min()
+    }
+
     fn has_reason(&self, now: Duration, situation: Situation) -> bool {
-        let Some(last) = self.last else { return true };
-        let age = now.saturating_sub(last.at);
-        let written = situation.newest > last.newest && age > STALE;
+        self.reason_at(now, situation).is_some_and(|at| now >= at)
+    }
+
+    /// When there is reason for a request, if nothing changes.
+    fn reason_at(&self, now: Duration, situation: Situation) -> Option<Duration> {
+        let Some(last) = self.last else { return Some(Duration::ZERO) };
+        let stale = last.at + STALE + Duration::from_nanos(1);
+        let written = (situation.newest > last.newest).then_some(stale);
         let doublings = self.unanswered.saturating_sub(1).min(QUIET_DOUBLINGS);
-        let unread = self.lost || situation.quiet.is_some_and(|quiet| quiet >= QUIET);
-        written || (unread && age >= QUIET * (1 << doublings))
+        let patient = last.at + QUIET * (1 << doublings);
+        let quiet_at = situation.quiet.map(|quiet| now + QUIET.saturating_sub(quiet));
+        let unread = if self.lost { Some(patient) } else { quiet_at.map(|at| at.max(patient)) };
+        written.into_iter().chain(unread).min()
     }
 
     /// A request for a crawl ended. `jitter` spreads the waits of many servers.

@@ -16,6 +16,7 @@ pub mod repo;
 pub mod restored;
 pub mod secret;
 pub mod signup;
+pub mod told_relay;
 pub mod tree;
 
 use crate::ports::{Row, Sql, SqlError, Value};
@@ -74,10 +75,10 @@ const ACCOUNTS: &[Migration] = &[
     },
 ];
 
-const SHARED_LOG: &[Migration] = &[Migration {
-    version: 1,
-    files: &[include_str!("schema/event.sql"), include_str!("schema/hosted.sql")],
-}];
+const SHARED_LOG: &[Migration] = &[
+    Migration { version: 1, files: &[include_str!("schema/event.sql"), include_str!("schema/hosted.sql")] },
+    Migration { version: 2, files: &[include_str!("schema/told_relay.sql")] },
+];
 
 /// Brings an empty or older database to the schema of this version. Runs in one transaction; a database written by a
 /// newer version is refused. True when it was empty.

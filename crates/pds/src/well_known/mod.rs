@@ -22,14 +22,22 @@ pub(crate) async fn root() -> Json<Value> {
 
 /// `GET /xrpc/_health`: answers when the store does, with what an operator should know of it, of accounts and relays.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Json<Value>> {
-    app.read(|sql| Ok(store::ping(sql)?)).await.map_err(|error| {
-        Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "The store does not answer.")
-            .because(error)
-    })?;
-    let store = json!(app.ports.engine.written());
-    let mut health = Map::from_iter([("version".to_owned(), VERSION.into()), ("store".to_owned(), store)]);
-    app.relays().add_to(&mut health);
-    Ok(Json(health.into()))
+    Ok(Json(app.health().await?.into()))
+}
+
+impl App {
+    /// What [`GET /xrpc/_health`](health) answers.
+    pub async fn health(&self) -> Result<Map<String, Value>> {
+        self.read(|sql| Ok(store::ping(sql)?)).await.map_err(|error| {
+            Error::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "The store does not answer.")
+                .because(error)
+        })?;
+        let store = json!(self.ports.engine.written());
+        let mut health =
+            Map::from_iter([("version".to_owned(), VERSION.into()), ("store".to_owned(), store)]);
+        self.relays().add_to(&mut health);
+        Ok(health)
+    }
 }
 
 /// `GET /tos`: the exact bytes that agents sign.

@@ -151,3 +151,25 @@ fn the_status_is_read_soon_after_a_request_and_then_every_ten_minutes() {
         assert_eq!(schedule.due(minutes(16), READ), Some(Step::ReadStatus));
     }
 }
+
+#[test]
+fn it_says_when_to_look_again() {
+    assert_eq!(Schedule::default().next(minutes(9), Situation { has_accounts: false, ..READ }), None);
+    assert_eq!(Schedule::default().next(minutes(9), READ), Some(Duration::ZERO), "at once");
+    let mut schedule = accepted(minutes(1), READ);
+    schedule.status_at = None;
+    assert_eq!(schedule.next(minutes(2), READ), None, "nothing is to come");
+    let written = Situation { newest: 101, ..READ };
+    let at = schedule.next(minutes(2), written).unwrap();
+    assert_eq!(schedule.due(at - Duration::from_nanos(1), written), None);
+    assert_eq!(schedule.due(at, written), Some(Step::RequestCrawl));
+    // Quiet for 3 of 10 minutes; then for long, but asked not long ago.
+    assert_eq!(schedule.next(minutes(5), quiet(3)), Some(minutes(12)));
+    assert_eq!(schedule.next(minutes(5), quiet(600)), Some(minutes(11)));
+    schedule.lost = true;
+    assert_eq!(schedule.next(minutes(5), READ), Some(minutes(11)));
+    schedule.not_before = minutes(15);
+    assert_eq!(schedule.next(minutes(5), READ), Some(minutes(15)));
+    schedule.status_at = Some(minutes(7));
+    assert_eq!(schedule.next(minutes(5), READ), Some(minutes(7)));
+}
