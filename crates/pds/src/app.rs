@@ -110,6 +110,11 @@ impl App {
         Ok(app)
     }
 
+    /// True for a store in which nothing was ever [opened](Self::open): it has no schema yet, and finding out writes none.
+    pub async fn is_new(engine: &dyn Engine) -> Result<bool> {
+        run(engine, Mode::Read, |sql| -> Result<_> { Ok(store::is_empty(sql)?) }).await
+    }
+
     /// A server of no accounts, for requests that belong to none: over [`Nothing`](crate::ports::Nothing), or over the store of a
     /// [`SharedLog`](crate::sequencer::SharedLog), for the firehose and relays. Nothing is read or written now.
     pub fn without_accounts(config: Config, ports: Ports, master_key: &[u8; 32]) -> Result<Arc<Self>> {

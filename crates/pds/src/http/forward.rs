@@ -4,6 +4,7 @@
 //! first, and looks at what became of it, as the [router](super::router) does with those that it answers itself. A request that
 //! is charged for can still go to that router, which then charges nothing more.
 
+use super::auth::enrollment_proof;
 use super::cors;
 use super::limits::charge_arriving;
 use super::route::Owner;
@@ -59,6 +60,12 @@ impl Charged {
         self.client.tell(&mut headers);
         headers
     }
+}
+
+/// Checks the proof of an enrollment before there is a store for its account, so that a key that nobody has makes none. The proof
+/// is not remembered: the enrollment itself checks it again.
+pub async fn check_enrollment(app: &App, parts: &Parts) -> Result<(), Error> {
+    enrollment_proof(app, parts).await.map(drop)
 }
 
 /// The answer to a request that did not get to its account.

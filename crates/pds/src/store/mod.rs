@@ -101,6 +101,12 @@ pub fn migrate(sql: &dyn Sql, schema: Schema) -> Result<bool, SqlError> {
     Ok(at == 0)
 }
 
+/// True for a database that was never brought to a schema.
+pub fn is_empty(sql: &dyn Sql) -> Result<bool, SqlError> {
+    let text = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'";
+    Ok(scalar(sql, text, &[])? == Some(0))
+}
+
 /// The statements of a schema file; each ends with `;` at the end of a line.
 fn statements(file: &'static str) -> impl Iterator<Item = &'static str> {
     file.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
