@@ -29,7 +29,9 @@ use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use worker::{DurableObject, Env, State, Url, WebSocket, WebSocketIncomingMessage, durable_object, wasm_bindgen};
+use worker::{
+    DurableObject, Env, State, Url, WebSocket, WebSocketIncomingMessage, durable_object, wasm_bindgen,
+};
 
 const SUBSCRIBE: &str = "/xrpc/com.atproto.sync.subscribeRepos";
 /// How soon after an event old ones are looked for, and how often when nothing happens.
@@ -83,7 +85,11 @@ impl DurableObject for Sequencer {
         worker::Response::empty()
     }
 
-    async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
         if let Ok(running) = self.running().await {
             let length = match message {
                 WebSocketIncomingMessage::String(text) => text.len(),
@@ -114,7 +120,8 @@ impl Sequencer {
     async fn answer(&self, request: &worker::Request) -> Result<Answer> {
         let running = self.running().await?;
         let url = request.url().map_err(|error| invalid_request(error.to_string()))?;
-        let parts = bridge::parts(request.inner(), running.settings.exempt.as_ref()).map_err(invalid_request)?;
+        let parts =
+            bridge::parts(request.inner(), running.settings.exempt.as_ref()).map_err(invalid_request)?;
         let value = match (&parts.method, parts.uri.path()) {
             (_, SUBSCRIBE) => return running.firehose.subscribe(&parts).await,
             (&Method::POST, "/deliver") => running.deliver(bridge::body(request.inner())).await?,
@@ -154,7 +161,8 @@ impl Sequencer {
 
 impl Running {
     async fn deliver(&self, body: Body) -> Result<Value> {
-        let bytes = to_bytes(body, limits::DELIVERY).await.map_err(|error| invalid_request(error.to_string()))?;
+        let bytes =
+            to_bytes(body, limits::DELIVERY).await.map_err(|error| invalid_request(error.to_string()))?;
         let delivery = Delivery::decode(&bytes).map_err(|error| invalid_request(error.to_string()))?;
         self.alarm.within(self.relays.after_event().unwrap_or(PRUNING).min(PRUNING));
         let known = self.log.accept(delivery).await?;
