@@ -176,7 +176,8 @@ fn relays(text: Option<String>, host: &Host) -> Result<Vec<String>, String> {
         let text = if word.contains("://") { word.to_owned() } else { format!("https://{word}") };
         let origin = base("ROOKERY_RELAY_HOSTS", &text)?;
         let url = Url::parse(&origin).ok().filter(|url| url.path() == "/");
-        let url = url.ok_or_else(|| format!("ROOKERY_RELAY_HOSTS has {word}, which is more than an origin"))?;
+        let url =
+            url.ok_or_else(|| format!("ROOKERY_RELAY_HOSTS has {word}, which is more than an origin"))?;
         let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if matches!(host, Host::Local(_)) && !is_here {
             return Err(format!("the relay {word} cannot reach a server on localhost"));
