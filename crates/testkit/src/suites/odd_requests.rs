@@ -8,33 +8,15 @@ use crate::target::Target;
 /// More than any endpoint takes.
 const FAR_TOO_LONG: usize = 16 * 1024 * 1024;
 
-/// 413: at once where the length is announced, and as soon as it is passed where it is not.
+/// 413 at once where the length is announced, and no body is read that nobody will look at.
 pub async fn bodies_over_their_limit_are_not_read(target: &Target) {
     let watched = Watched::new(target).await;
     let agent = &watched.agent;
     for nsid in [CREATE, PUT, DELETE, APPLY] {
-        let head = |length: &str| {
-            let proof = agent.proof(nsid).sign(&agent.key);
-            format!(
-                "POST /xrpc/{nsid} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAuthorization: DPoP {}\r\n\
-                 DPoP: {proof}\r\n{length}\r\n\r\n",
-                target.authority(),
-                agent.token
-            )
-        };
         // Nothing of the body is ever sent: a host that wanted to read it would wait for ever.
-        let announced =
-            raw::exchange(target, head(&format!("Content-Length: {FAR_TOO_LONG}")).as_bytes()).await;
+        let announced = head(&watched, nsid, &format!("Content-Length: {FAR_TOO_LONG}"));
+        let announced = raw::exchange(target, announced.as_bytes()).await;
         watched.unchanged("a body that is announced", &announced, 413, "PayloadTooLarge").await;
-        // The last chunk never comes.
-        let mut endless = head("Transfer-Encoding: chunked").into_bytes();
-        for _ in 0..FAR_TOO_LONG / 65_536 {
-            endless.extend_from_slice(b"10000\r\n");
-            endless.resize(endless.len() + 65_536, b' ');
-            endless.extend_from_slice(b"\r\n");
-        }
-        let chunked = raw::exchange(target, &endless).await;
-        watched.unchanged("a body in chunks", &chunked, 413, "PayloadTooLarge").await;
     }
     let compressed = [("content-encoding", b"gzip".as_slice()), ("content-type", b"application/json")];
     let proof = agent.proof(CREATE).sign(&agent.key);
@@ -45,18 +27,49 @@ pub async fn bodies_over_their_limit_are_not_read(target: &Target) {
     let answer = target.send("POST", &target.xrpc(CREATE), &headers, watched.body("1").into()).await;
     assert!(matches!(answer.status, 400 | 415), "{answer}");
     // A stranger's body is not read either.
-    let head = format!(
-        "POST /xrpc/{CREATE} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n",
-        target.authority()
-    );
-    raw::exchange(target, head.as_bytes()).await.refused_with(401);
-    // Who writes everything before reading gets the answer all the same, and not a reset connection.
-    let mut whole = head.replace("100000", "3000000").into_bytes();
+    raw::exchange(target, strangers(target, 100_000).as_bytes()).await.refused_with(401);
+    assert_eq!(agent.head().await, watched.head);
+}
+
+/// Who reads nothing before everything is written is answered as well, and does not find a connection that is closed.
+pub async fn who_sends_everything_first_gets_the_answer(target: &Target) {
+    let watched = Watched::new(target).await;
+    for nsid in [CREATE, PUT, DELETE, APPLY] {
+        // The last chunk never comes. It is refused as soon as the limit is passed.
+        let mut endless = head(&watched, nsid, "Transfer-Encoding: chunked").into_bytes();
+        for _ in 0..FAR_TOO_LONG / 65_536 {
+            endless.extend_from_slice(b"10000\r\n");
+            endless.resize(endless.len() + 65_536, b' ');
+            endless.extend_from_slice(b"\r\n");
+        }
+        let chunked = raw::exchange(target, &endless).await;
+        watched.unchanged("a body in chunks", &chunked, 413, "PayloadTooLarge").await;
+    }
+    let mut whole = strangers(target, 3_000_000).into_bytes();
     whole.resize(whole.len() + 3_000_000, b' ');
     for _ in 0..10 {
         raw::write_then_read(target, &whole).await.refused_with(401);
     }
-    assert_eq!(agent.head().await, watched.head);
+}
+
+/// The head of a request of the agent's, whose body has the length that is given as a header.
+fn head(watched: &Watched, nsid: &str, length: &str) -> String {
+    let agent = &watched.agent;
+    let proof = agent.proof(nsid).sign(&agent.key);
+    format!(
+        "POST /xrpc/{nsid} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAuthorization: DPoP {}\r\n\
+         DPoP: {proof}\r\n{length}\r\n\r\n",
+        agent.target.authority(),
+        agent.token
+    )
+}
+
+/// The head of a request of nobody's.
+fn strangers(target: &Target, length: usize) -> String {
+    format!(
+        "POST /xrpc/{CREATE} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n",
+        target.authority()
+    )
 }
 
 /// Unknown methods, wrong verbs, odd paths.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
+const VERSION: &str = "Sec-WebSocket-Version";
 const HANGING: Duration = Duration::from_secs(60);
 /// What every good handshake has.
 const GOOD: [(&str, &str); 4] = [
@@ -35,14 +36,13 @@ async fn handshake(target: &Target, method: &str, changes: &[(&str, &str)]) -> A
     raw::exchange(target, request.as_bytes()).await
 }
 
-/// 426 says what to do, in headers and in words.
+/// 426 says what to do, in a header and in words.
 pub async fn a_plain_request_is_told_to_upgrade(target: &Target) {
     let plain = target.get(PATH).await;
     let with_cursor = target.get(&format!("{PATH}?cursor=0")).await;
     for answer in [plain, with_cursor] {
         answer.refused_with(426);
         assert!(answer.header("upgrade").eq_ignore_ascii_case("websocket"), "{answer}");
-        assert!(answer.header("connection").to_ascii_lowercase().contains("upgrade"), "{answer}");
     }
     for method in ["POST", "PUT", "DELETE"] {
         let answer = target.send(method, &format!("{}{PATH}", target.url), &[], Bytes::new()).await;
@@ -52,23 +52,16 @@ pub async fn a_plain_request_is_told_to_upgrade(target: &Target) {
 
 /// RFC 6455, section 4.2.
 pub async fn handshakes_that_are_wrong_are_refused(target: &Target) {
-    let version = "Sec-WebSocket-Version";
     let key = "Sec-WebSocket-Key";
     let upgrades = [
-        (version, ""),
-        (version, "8"),
-        (version, "14"),
-        (version, "x"),
+        (VERSION, ""),
         ("Upgrade", ""),
         ("Upgrade", "h2c"),
         ("Connection", ""),
         ("Connection", "keep-alive"),
     ];
     for change in upgrades {
-        let answer = handshake(target, "GET", &[change]).await;
-        assert_eq!(answer.status, 426, "{change:?}: {answer}");
-        assert_eq!(answer.header("sec-websocket-version"), "13", "{change:?}");
-        answer.refused_with(426);
+        upgrade_required(&handshake(target, "GET", &[change]).await, &change);
     }
     for value in ["", "x", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZQ==", "not base64 of 16 byte", "AAAA"] {
         let answer = handshake(target, "GET", &[(key, value)]).await;
@@ -80,17 +73,37 @@ pub async fn handshakes_that_are_wrong_are_refused(target: &Target) {
 
 /// Other spellings of the same.
 pub async fn handshakes_in_any_spelling_are_taken(target: &Target) {
-    for changes in [
-        &[("Connection", "keep-alive, Upgrade")][..],
-        &[("Connection", "upgrade"), ("Upgrade", "WebSocket")],
-        &[("Upgrade", "h2c, websocket")],
-    ] {
-        // The answer has no Content-Length and no body.
-        let answer = handshake(target, "GET", changes).await;
-        assert_eq!(answer.status, 101, "{changes:?}: {answer}");
-        // RFC 6455, section 1.3: the answer to this key.
-        assert_eq!(answer.header("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    for changes in
+        [&[("Connection", "keep-alive, Upgrade")][..], &[("Connection", "upgrade"), ("Upgrade", "WebSocket")]]
+    {
+        taken(target, changes).await;
     }
+}
+
+/// What only a host decides that reads HTTP itself: the header `Connection`, other versions of the protocol, and other protocols
+/// beside it (RFC 9110, section 7.8).
+pub async fn handshakes_are_answered_to_the_letter(target: &Target) {
+    let plain = target.get(PATH).await;
+    assert!(plain.header("connection").to_ascii_lowercase().contains("upgrade"), "{plain}");
+    for version in ["8", "14", "x"] {
+        let change = (VERSION, version);
+        upgrade_required(&handshake(target, "GET", &[change]).await, &change);
+    }
+    taken(target, &[("Upgrade", "h2c, websocket")]).await;
+}
+
+fn upgrade_required(answer: &Answer, change: &(&str, &str)) {
+    assert_eq!(answer.status, 426, "{change:?}: {answer}");
+    assert_eq!(answer.header("sec-websocket-version"), "13", "{change:?}");
+    answer.refused_with(426);
+}
+
+/// The answer has no Content-Length and no body.
+async fn taken(target: &Target, changes: &[(&str, &str)]) {
+    let answer = handshake(target, "GET", changes).await;
+    assert_eq!(answer.status, 101, "{changes:?}: {answer}");
+    // RFC 6455, section 1.3: the answer to this key.
+    assert_eq!(answer.header("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
 /// Streams have one direction: data is ignored (event stream spec, "Framing"), pings are answered.
