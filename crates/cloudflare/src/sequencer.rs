@@ -24,6 +24,7 @@ use futures_util::lock::Mutex;
 use rookery_atproto::syntax::Nsid;
 use rookery_pds::config::limits;
 use rookery_pds::error::{Error, Result, invalid_request};
+use rookery_pds::http::forward::readable;
 use rookery_pds::sequencer::{Delivery, SharedLog};
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -70,7 +71,7 @@ impl DurableObject for Sequencer {
             Ok(Answer::Whole(response)) => response,
             Err(error) => error.into_response(),
         };
-        bridge::response(response).await
+        bridge::response(readable(response)).await
     }
 
     async fn alarm(&self) -> worker::Result<worker::Response> {

@@ -70,7 +70,11 @@ pub async fn check_enrollment(app: &App, parts: &Parts) -> Result<(), Error> {
 
 /// The answer to a request that did not get to its account.
 pub fn refusal(error: Error) -> Response {
-    let mut response = error.into_response();
+    readable(error.into_response())
+}
+
+/// An answer that did not come through the router, readable from anywhere as those that did.
+pub fn readable(mut response: Response) -> Response {
     cors::open(response.headers_mut());
     response
 }
