@@ -36,13 +36,12 @@ async fn handshake(target: &Target, method: &str, changes: &[(&str, &str)]) -> A
     raw::exchange(target, request.as_bytes()).await
 }
 
-/// 426 says what to do, in a header and in words.
+/// 426 says what to do.
 pub async fn a_plain_request_is_told_to_upgrade(target: &Target) {
     let plain = target.get(PATH).await;
     let with_cursor = target.get(&format!("{PATH}?cursor=0")).await;
     for answer in [plain, with_cursor] {
         answer.refused_with(426);
-        assert!(answer.header("upgrade").eq_ignore_ascii_case("websocket"), "{answer}");
     }
     for method in ["POST", "PUT", "DELETE"] {
         let answer = target.send(method, &format!("{}{PATH}", target.url), &[], Bytes::new()).await;
@@ -53,13 +52,7 @@ pub async fn a_plain_request_is_told_to_upgrade(target: &Target) {
 /// RFC 6455, section 4.2.
 pub async fn handshakes_that_are_wrong_are_refused(target: &Target) {
     let key = "Sec-WebSocket-Key";
-    let upgrades = [
-        (VERSION, ""),
-        ("Upgrade", ""),
-        ("Upgrade", "h2c"),
-        ("Connection", ""),
-        ("Connection", "keep-alive"),
-    ];
+    let upgrades = [("Upgrade", ""), ("Upgrade", "h2c"), ("Connection", ""), ("Connection", "keep-alive")];
     for change in upgrades {
         upgrade_required(&handshake(target, "GET", &[change]).await, &change);
     }
@@ -80,12 +73,13 @@ pub async fn handshakes_in_any_spelling_are_taken(target: &Target) {
     }
 }
 
-/// What only a host decides that reads HTTP itself: the header `Connection`, other versions of the protocol, and other protocols
+/// What only a host decides that reads HTTP itself: headers of the connection, other versions of the protocol, and other protocols
 /// beside it (RFC 9110, section 7.8).
 pub async fn handshakes_are_answered_to_the_letter(target: &Target) {
     let plain = target.get(PATH).await;
+    assert!(plain.header("upgrade").eq_ignore_ascii_case("websocket"), "{plain}");
     assert!(plain.header("connection").to_ascii_lowercase().contains("upgrade"), "{plain}");
-    for version in ["8", "14", "x"] {
+    for version in ["", "8", "14", "x"] {
         let change = (VERSION, version);
         upgrade_required(&handshake(target, "GET", &[change]).await, &change);
     }
