@@ -99,7 +99,7 @@ export function followWithAtproto(origin, cursor, plcUrl = origin) {
   const errors = new Received()
   const firehose = new Firehose({
     service: socketUrl(origin),
-    idResolver: new IdResolver({ plcUrl, fetch: globalThis.fetch, didCache: new MemoryCache() }),
+    idResolver: new IdResolver({ plcUrl, timeout: SILENCE, fetch: globalThis.fetch, didCache: new MemoryCache() }),
     unauthenticatedCommits: false,
     // A handle of a loopback server resolves nowhere else.
     unauthenticatedHandles: true,

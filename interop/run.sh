@@ -3,11 +3,30 @@
 #
 #   interop/run.sh                      everything
 #   interop/run.sh repo plc             repo.test.mjs and plc.test.mjs only; `sdk` is the Python part
+#   interop/run.sh --host workers ...   the same against the Worker on workerd, as crates/cloudflare/build made it last
 #
 # ROOKERY_BIN: the binary to test, if not the debug build. ROOKERY_URL: a running server to test instead (the tests that
-# start their own servers still need the binary).
+# start their own servers still need the binary or the Worker).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+
+host=native
+if [ "${1:-}" = --host ]; then
+  host=${2:-}
+  shift 2 || true
+fi
+names=("$@")
+case $host in
+  native) all=(selftest repo sync api firehose plc external_plc mst_shapes s3 sdk) ;;
+  workers) all=(selftest repo sync api firehose plc external_plc mst_shapes sdk) ;;
+  *)
+    echo "no host is called '$host': there are native and workers" >&2
+    exit 2
+    ;;
+esac
+[ ${#names[@]} -gt 0 ] || names=("${all[@]}")
+# For the tests that start servers.
+export ROOKERY_INTEROP_HOST=$host
 
 work=$(mktemp -d)
 server=
@@ -35,22 +54,32 @@ if [ ! -x "$node" ]; then
   node=$(command -v node)
 fi
 
-if [ -z "${ROOKERY_BIN:-}" ]; then
-  cargo build --quiet --manifest-path ../Cargo.toml --bin rookery
-  ROOKERY_BIN=${CARGO_TARGET_DIR:-$PWD/../target}/debug/rookery
+if [ $host = native ]; then
+  if [ -z "${ROOKERY_BIN:-}" ]; then
+    cargo build --quiet --manifest-path ../Cargo.toml --bin rookery
+    ROOKERY_BIN=${CARGO_TARGET_DIR:-$PWD/../target}/debug/rookery
+  fi
+  ROOKERY_BIN=$(realpath "$ROOKERY_BIN")
+  export ROOKERY_BIN
 fi
-ROOKERY_BIN=$(realpath "$ROOKERY_BIN")
-export ROOKERY_BIN
+if [ $host = workers ] && ! [ -f ../target/worker/entry.js ]; then
+  ../crates/cloudflare/build
+fi
 # The tests are quicker than the limits allow. They may start servers of their own.
 export ROOKERY_RATE_LIMITS=off
 
 if [ -z "${ROOKERY_URL:-}" ]; then
   port=$("$node" -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
-  ROOKERY_LISTEN=127.0.0.1:$port ROOKERY_DATA_DIR=$work/data "$ROOKERY_BIN" serve >"$work/server.log" 2>&1 </dev/null &
+  case $host in
+    native) serve=("$ROOKERY_BIN" serve --listen "127.0.0.1:$port") says='' ;;
+    workers) serve=(../crates/cloudflare/dev --port "$port") says='^Rookery serves' ;;
+  esac
+  "${serve[@]}" --data-dir "$work/data" >"$work/server.log" 2>&1 </dev/null &
   server=$!
   ROOKERY_URL=http://127.0.0.1:$port
+  answers="fetch('$ROOKERY_URL/xrpc/_health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"
   for _ in $(seq 300); do
-    if "$node" -e "fetch('$ROOKERY_URL/xrpc/_health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"; then
+    if { [ -z "$says" ] || grep -q "$says" "$work/server.log"; } && "$node" -e "$answers"; then
       break
     fi
     if ! kill -0 "$server" 2>/dev/null; then
@@ -59,17 +88,13 @@ if [ -z "${ROOKERY_URL:-}" ]; then
     sleep 0.1
   done
   if ! kill -0 "$server" 2>/dev/null; then
-    echo "rookery serve did not start:" >&2
+    echo "the server did not start:" >&2
     cat "$work/server.log" >&2
     exit 1
   fi
 fi
 export ROOKERY_URL
 
-names=("$@")
-if [ ${#names[@]} -eq 0 ]; then
-  names=(selftest repo sync api firehose plc external_plc mst_shapes s3 sdk)
-fi
 files=()
 python=
 for name in "${names[@]}"; do

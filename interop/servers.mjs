@@ -7,6 +7,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import plc from '@did-plc/server'
 
 /** The server under test. `run.sh` starts it and names it here. */
@@ -26,19 +27,31 @@ async function freePort() {
   return port
 }
 
-/** Starts `rookery serve` (the binary in `ROOKERY_BIN`) on an empty data directory, with `env` on top. */
-export async function startRookery(env = {}) {
-  const binary = process.env.ROOKERY_BIN
-  if (!binary) throw new Error('ROOKERY_BIN is not set: the path of the rookery binary')
+/** How each host is started. */
+const HOSTS = {
+  /** The binary in `ROOKERY_BIN`. */
+  native(port, data) {
+    const binary = process.env.ROOKERY_BIN
+    if (!binary) throw new Error('ROOKERY_BIN is not set: the path of the rookery binary')
+    return { command: [binary, 'serve', '--listen', `127.0.0.1:${port}`, '--data-dir', data] }
+  },
+  /** The Worker as it was built last, on workerd. Its database of handles is not there yet when it answers for the first time. */
+  workers(port, data) {
+    const dev = fileURLToPath(new URL('../crates/cloudflare/dev', import.meta.url))
+    return { command: [dev, '--port', port, '--data-dir', data], says: /^Rookery serves/m }
+  },
+}
+
+/** Starts a server of its own on an empty data directory, with `env` on top: by default on the host that `run.sh` was told. */
+export async function startRookery(env = {}, host = process.env.ROOKERY_INTEROP_HOST ?? 'native') {
+  const port = await freePort()
   const data = await mkdtemp(join(tmpdir(), 'rookery-interop-'))
-  const listen = `127.0.0.1:${await freePort()}`
-  const child = spawn(binary, ['serve'], {
-    env: { ...process.env, ROOKERY_LISTEN: listen, ROOKERY_DATA_DIR: data, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const { command, says = /^/ } = HOSTS[host](port, data)
+  const [program, ...args] = command.map(String)
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (log += chunk))
-  const url = `http://${listen}`
+  const url = `http://127.0.0.1:${port}`
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM')
@@ -47,10 +60,10 @@ export async function startRookery(env = {}) {
     await rm(data, { recursive: true, force: true })
   }
   const deadline = Date.now() + 30_000
-  while (!(await answers(`${url}/xrpc/_health`))) {
+  while (!says.test(log) || !(await answers(`${url}/xrpc/_health`))) {
     if (child.exitCode !== null || Date.now() > deadline) {
       await stop()
-      throw new Error(`rookery did not start:\n${log}`)
+      throw new Error(`rookery (${host}) did not start:\n${log}`)
     }
     await delay(50)
   }
