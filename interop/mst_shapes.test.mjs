@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomInt } from 'node:crypto'
 import { test } from 'node:test'
+import { generator } from './random.mjs'
 import { rookeryUrl } from './servers.mjs'
 import { cidOfJson, rebuildWithAtcute, verifyAccount } from './verify.mjs'
 import { WelcomeMatAgent, freshHandle } from './wm.mjs'
@@ -15,16 +16,6 @@ const origin = rookeryUrl()
 const seed = Number(process.env.ROOKERY_SEED ?? randomInt(2 ** 31))
 const batches = Number(process.env.ROOKERY_SHAPES ?? 200)
 const collection = 'com.example.shape'
-
-/** A small repeatable generator (mulberry32): numbers below `limit`. */
-function generator(state) {
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * limit)
-  }
-}
 
 /** The layer a key sits on: leading zero bits of its hash, in pairs. */
 function height(key) {

@@ -18,7 +18,7 @@ fi
 names=("$@")
 case $host in
   native) all=(selftest repo sync api firehose plc external_plc mst_shapes s3 sdk) ;;
-  workers) all=(selftest repo sync api firehose plc external_plc mst_shapes sdk) ;;
+  workers) all=(selftest repo sync api firehose plc external_plc mst_shapes hosts sdk) ;;
   *)
     echo "no host is called '$host': there are native and workers" >&2
     exit 2
@@ -54,7 +54,7 @@ if [ ! -x "$node" ]; then
   node=$(command -v node)
 fi
 
-if [ $host = native ]; then
+if [ $host = native ] || [[ " ${names[*]} " == *' hosts '* ]]; then
   if [ -z "${ROOKERY_BIN:-}" ]; then
     cargo build --quiet --manifest-path ../Cargo.toml --bin rookery
     ROOKERY_BIN=${CARGO_TARGET_DIR:-$PWD/../target}/debug/rookery
