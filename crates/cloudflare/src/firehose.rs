@@ -112,14 +112,17 @@ impl Firehose {
             return Ok(Answer::Whole(response));
         }
         let cursor = cursor(parts)?;
-        let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| address_key(*address));
+        let address =
+            parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| address_key(*address));
         let address = address.map(|address| format!("{address:x}"));
         // Those that are being closed take their places too.
         if self.state.get_websockets().len() >= MOST {
             return Err(full());
         }
         if address.as_ref().is_some_and(|tag| self.state.get_websockets_with_tag(tag).len() >= SHARE) {
-            return Err(too_many("This address has as many subscriptions open as one may have. Close one first."));
+            return Err(too_many(
+                "This address has as many subscriptions open as one may have. Close one first.",
+            ));
         }
         let start = self.log.log.subscribe(cursor, LAG).await?;
         let pair = WebSocketPair::new().map_err(|error| internal(error.to_string()))?;
@@ -209,11 +212,14 @@ impl Firehose {
     async fn round(&self) -> Result<Round> {
         let ends = self.log.log.ends().await?;
         self.connections.borrow_mut().retain_mut(|connection| connection.is_well(ends));
-        let mut room = LARGE.saturating_sub(self.state.get_websockets().iter().map(|it| held(it).saturating_sub(PIECE)).sum());
+        let mut room = LARGE.saturating_sub(
+            self.state.get_websockets().iter().map(|it| held(it).saturating_sub(PIECE)).sum(),
+        );
         let mut round = Round { behind: false, sent: false };
         for at in self.positions(ends) {
             let page = self.page(at).await?;
-            let frames: Vec<_> = page.frames.iter().map(|frame| Uint8Array::from(frame.bytes.as_slice())).collect();
+            let frames: Vec<_> =
+                page.frames.iter().map(|frame| Uint8Array::from(frame.bytes.as_slice())).collect();
             for connection in self.connections.borrow_mut().iter_mut() {
                 if connection.subscriber.at().seq == at {
                     round.sent |= connection.take(&page, &frames, &mut room);

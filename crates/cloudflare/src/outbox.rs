@@ -121,7 +121,12 @@ impl Outbox {
         let wait = FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT);
         self.rests_until.set(Date::now() + wait.as_secs_f64() * 1_000.0);
         self.alarm.within(wait);
-        tracing::warn!(failures, wait_s = wait.as_secs(), problem, "events could not be delivered; it is tried again");
+        tracing::warn!(
+            failures,
+            wait_s = wait.as_secs(),
+            problem,
+            "events could not be delivered; it is tried again"
+        );
     }
 
     async fn deliver(&self) -> Result<(), String> {
@@ -132,7 +137,9 @@ impl Outbox {
             let Some(last) = delivery.events.last().map(|event| event.seq) else { break };
             let known = self.send(&delivery).await?;
             if known < last {
-                return Err(format!("the Sequencer says that it has events up to {known}, and was given up to {last}"));
+                return Err(format!(
+                    "the Sequencer says that it has events up to {known}, and was given up to {last}"
+                ));
             }
             self.mark.set(last);
         }
