@@ -55,7 +55,6 @@ pub async fn handshakes_that_are_wrong_are_refused(target: &Target) {
     for change in [("Upgrade", ""), ("Upgrade", "h2c")] {
         upgrade_required(&handshake(target, "GET", &[change]).await, &change);
     }
-    handshake(target, "POST", &[]).await.refused_with(405);
 }
 
 /// Other spellings of the same.
@@ -67,8 +66,8 @@ pub async fn handshakes_in_any_spelling_are_taken(target: &Target) {
     }
 }
 
-/// What only a host decides that reads HTTP itself: headers of the connection, keys, other versions of the protocol, and other protocols
-/// beside it (RFC 9110, section 7.8).
+/// What only a host decides that reads HTTP itself: headers of the connection, methods, keys, other versions of the protocol, and
+/// other protocols beside it (RFC 9110, section 7.8).
 pub async fn handshakes_are_answered_to_the_letter(target: &Target) {
     let plain = target.get(PATH).await;
     assert!(plain.header("upgrade").eq_ignore_ascii_case("websocket"), "{plain}");
@@ -82,6 +81,7 @@ pub async fn handshakes_are_answered_to_the_letter(target: &Target) {
         assert_eq!(answer.status, 400, "{value:?}: {answer}");
         answer.refused(400, "InvalidRequest");
     }
+    handshake(target, "POST", &[]).await.refused_with(405);
     taken(target, &[("Upgrade", "h2c, websocket")]).await;
 }
 
