@@ -1,6 +1,6 @@
 //! Which accounts have records in a collection.
 
-use super::{parsed, scalar};
+use super::{accounts, scalar};
 use crate::ports::{Page, RepoId, Sql, SqlError, Value};
 use rookery_atproto::repo::RepoOp;
 use rookery_atproto::syntax::{Did, Nsid};
@@ -51,16 +51,10 @@ pub fn has(sql: &dyn Sql, repo: RepoId, collection: &str) -> Result<bool, SqlErr
 
 /// Up to `limit` active accounts with records in a collection, those after the account number `after`.
 pub fn repos(sql: &dyn Sql, collection: &Nsid, after: i64, limit: i64) -> Result<Page<Did>, SqlError> {
-    let mut page = Page { entries: Vec::new(), last: None };
-    sql.query(
+    accounts(
+        sql,
         "SELECT c.account, a.did FROM repo_collection c JOIN account a ON a.id = c.account \
          WHERE c.collection = ?1 AND c.account > ?2 AND a.status = 'active' ORDER BY c.account LIMIT ?3",
         &[Value::Text(collection.as_str()), Value::Int(after), Value::Int(limit)],
-        &mut |row| {
-            page.last = Some(row.int(0)?);
-            page.entries.push(parsed(row, 1)?);
-            Ok(())
-        },
-    )?;
-    Ok(page)
+    )
 }

@@ -1,6 +1,6 @@
 //! Accounts in stores of their own, as the log that they share knows them.
 
-use super::{one, parsed, scalar};
+use super::{accounts, one, scalar};
 use crate::ports::{Listed, Page, RepoId, Sql, SqlError, Value};
 use rookery_atproto::syntax::{Did, Nsid};
 
@@ -88,18 +88,12 @@ pub fn list_by_collection(
     after: i64,
     limit: i64,
 ) -> Result<Page<Did>, SqlError> {
-    let mut page = Page { entries: Vec::new(), last: None };
-    sql.query(
+    accounts(
+        sql,
         "SELECT c.hosted, h.did FROM hosted_collection c JOIN hosted h ON h.id = c.hosted \
          WHERE c.collection = ?1 AND c.hosted > ?2 AND h.status = 'active' ORDER BY c.hosted LIMIT ?3",
         &[Value::Text(collection.as_str()), Value::Int(after), Value::Int(limit)],
-        &mut |row| {
-            page.last = Some(row.int(0)?);
-            page.entries.push(parsed(row, 1)?);
-            Ok(())
-        },
-    )?;
-    Ok(page)
+    )
 }
 
 /// How many accounts are active.

@@ -19,8 +19,9 @@ pub mod signup;
 pub mod told_relay;
 pub mod tree;
 
-use crate::ports::{Row, Sql, SqlError, Value};
+use crate::ports::{Page, Row, Sql, SqlError, Value};
 use rookery_atproto::data::cid::Cid;
+use rookery_atproto::syntax::Did;
 use std::str::FromStr;
 
 /// One step of the schema; steps are only ever added.
@@ -132,6 +133,17 @@ fn one<T>(
         Ok(())
     })?;
     Ok(found)
+}
+
+/// A page of accounts: a query's rows are their numbers, which it goes by, and their DIDs.
+fn accounts(sql: &dyn Sql, text: &'static str, params: &[Value<'_>]) -> Result<Page<Did>, SqlError> {
+    let mut page = Page { entries: Vec::new(), last: None };
+    sql.query(text, params, &mut |row| {
+        page.last = Some(row.int(0)?);
+        page.entries.push(parsed(row, 1)?);
+        Ok(())
+    })?;
+    Ok(page)
 }
 
 /// An optional text parameter.
